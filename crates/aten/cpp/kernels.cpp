@@ -1,0 +1,83 @@
+// Fused elementwise passes over plain memory. They know pointers and lengths; shapes were checked before.
+//
+// Every element is computed by the same IEEE operations in the same order, whether it falls into a vector body or a
+// tail, and on whichever thread: no contraction (-ffp-contract=off), no fast-math, no reassociation.
+#include "guard.h"
+
+#include <ATen/Parallel.h>
+
+#include <atomic>
+#include <cmath>
+
+namespace {
+
+// Enough work for a thread to be worth waking: some 0.5 MB of memory traffic.
+constexpr int64_t kGrain = 32768;
+constexpr double kScale = 4503599627370496.0; // 2^52
+constexpr float kLimit = 2048.0f;             // 2^11: |grad| * 2^52 must fit an int64
+
+template <int32_t variant>
+void adam(float* param, const float* grad, float* exp_avg, float* exp_avg_sq, int64_t n, const cloze_adam& args) {
+  const cloze_adam a = args;
+  for (int64_t i = 0; i < n; ++i) {
+    const float g = grad[i];
+    const float m = a.beta1 * exp_avg[i] + a.one_minus_beta1 * g;
+    const float v = a.beta2 * exp_avg_sq[i] + (a.one_minus_beta2 * g) * g;
+    const float p = param[i];
+    exp_avg[i] = m;
+    exp_avg_sq[i] = v;
+    if constexpr (variant == CLOZE_ADAM_FAIRSEQ) {
+      param[i] = (p - a.decay * p) - a.step_size * (m / (std::sqrt(v) + a.eps));
+    } else if constexpr (variant == CLOZE_ADAM_TORCH) {
+      param[i] = p * a.decay - a.step_size * (m / (std::sqrt(v) / a.sqrt_bias_correction2 + a.eps));
+    } else {
+      param[i] = p - a.step_size * (m / (std::sqrt(v) + a.eps) + a.decay * p);
+    }
+  }
+}
+
+} // namespace
+
+cloze_status cloze_fixed_accumulate(int64_t* acc, const float* grad, int64_t n, int32_t* overflowed) {
+  return cloze::guarded([&] {
+    std::atomic<bool> any_bad{false};
+    at::parallel_for(0, n, kGrain, [&](int64_t begin, int64_t end) {
+      bool bad_here = false;
+      for (int64_t i = begin; i < end; ++i) {
+        const float g = grad[i];
+        const bool good = std::fabs(g) < kLimit; // false for NaN as well
+        bad_here |= !good;
+        // The product is exact, so llrint (to nearest, ties to even) is the only rounding.
+        const int64_t fixed = std::llrint(static_cast<double>(good ? g : 0.0f) * kScale);
+        acc[i] = static_cast<int64_t>(static_cast<uint64_t>(acc[i]) + static_cast<uint64_t>(fixed));
+      }
+      if (bad_here) {
+        any_bad.store(true, std::memory_order_relaxed);
+      }
+    });
+    *overflowed = any_bad.load() ? 1 : 0;
+  });
+}
+
+cloze_status cloze_fixed_restore(const int64_t* acc, float* out, int64_t n, double factor) {
+  return cloze::guarded([&] {
+    const double scale = factor / kScale; // exact but for underflow: a power of two
+    at::parallel_for(0, n, kGrain, [&](int64_t begin, int64_t end) {
+      for (int64_t i = begin; i < end; ++i) {
+        out[i] = static_cast<float>(static_cast<double>(acc[i]) * scale);
+      }
+    });
+  });
+}
+
+cloze_status cloze_adam_step(float* param, const float* grad, float* exp_avg, float* exp_avg_sq, int64_t n,
+                             const cloze_adam* args) {
+  return cloze::guarded([&] {
+    auto pass = args->variant == CLOZE_ADAM_FAIRSEQ ? adam<CLOZE_ADAM_FAIRSEQ>
+        : args->variant == CLOZE_ADAM_TORCH         ? adam<CLOZE_ADAM_TORCH>
+                                                    : adam<CLOZE_ADAM_NO_BIAS_CORRECTION>;
+    at::parallel_for(0, n, kGrain, [&](int64_t begin, int64_t end) {
+      pass(param + begin, grad + begin, exp_avg + begin, exp_avg_sq + begin, end - begin, *args);
+    });
+  });
+}

@@ -1,0 +1,1 @@
+//! The libtorch operators that tch does not expose.

@@ -1,0 +1,1 @@
+//! All-reduce and broadcast between the processes of a generation.

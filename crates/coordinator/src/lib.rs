@@ -1,0 +1,1 @@
+//! The coordinator: gRPC, clock and storage around the ledger.

@@ -1,0 +1,1 @@
+//! The coordinator's brain: members, generations, votes, checkpoints. Events in, commands out.

@@ -1,0 +1,103 @@
+//! What can be wrong with a configuration, said so that it can be mended: file, line, key, remedy.
+
+use thiserror::Error;
+
+/// A configuration that cannot be run. The user must change it; trying again does not help.
+#[derive(Debug, Clone, PartialEq, Error)]
+pub enum ConfigError {
+    /// The text is not TOML, or a value has the wrong type.
+    #[error("{place}: {reason}")]
+    Syntax {
+        /// File and line, as far as known.
+        place: String,
+        /// What the parser says.
+        reason: String,
+    },
+    /// A key that does not exist.
+    #[error("{place}: unknown key `{key}`{}", suggestion(.nearest, .known))]
+    UnknownKey {
+        /// File and line, as far as known.
+        place: String,
+        /// The key as it was written.
+        key: String,
+        /// The nearest key that exists, if one is near.
+        nearest: Option<String>,
+        /// All keys that exist at this place.
+        known: Vec<String>,
+    },
+    /// A value that no run can have.
+    #[error("{place}: `{key}` {reason}")]
+    Invalid {
+        /// File and line, as far as known.
+        place: String,
+        /// The full key, with its section.
+        key: String,
+        /// What is wrong, and what would be right.
+        reason: String,
+    },
+}
+
+fn suggestion(nearest: &Option<String>, known: &[String]) -> String {
+    match nearest {
+        Some(name) => format!("; did you mean `{name}`?"),
+        None => format!("; known here: {}", known.join(", ")),
+    }
+}
+
+/// The candidate that a mistyped name most likely means, if any is near enough.
+///
+/// ```
+/// assert_eq!(plan::nearest("warmup_step", ["warmup_steps", "kind"]), Some("warmup_steps".to_owned()));
+/// assert_eq!(plan::nearest("banana", ["warmup_steps", "kind"]), None);
+/// ```
+pub fn nearest<'a>(name: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<String> {
+    candidates
+        .into_iter()
+        .map(|candidate| (strsim::normalized_damerau_levenshtein(name, candidate), candidate))
+        .filter(|(similarity, _)| *similarity > 0.5)
+        .max_by(|a, b| a.0.total_cmp(&b.0))
+        .map(|(_, candidate)| candidate.to_owned())
+}
+
+/// Turns what the TOML parser found into an error with a place.
+pub(crate) fn from_toml(source: &str, text: &str, error: &toml::de::Error) -> ConfigError {
+    let place = match error.span() {
+        Some(span) => format!("{source}:{}", line_of(text, span.start)),
+        None => source.to_owned(),
+    };
+    let message = error.message();
+    match unknown_field(message) {
+        Some((key, known)) => {
+            let nearest = nearest(&key, known.iter().map(String::as_str));
+            ConfigError::UnknownKey { place, key, nearest, known }
+        }
+        None => ConfigError::Syntax { place, reason: message.to_owned() },
+    }
+}
+
+fn line_of(text: &str, offset: usize) -> usize {
+    text.as_bytes()[..offset.min(text.len())].iter().filter(|&&byte| byte == b'\n').count() + 1
+}
+
+/// serde words its refusal "unknown field `a`, expected one of `b`, `c`": the names stand between backticks.
+fn unknown_field(message: &str) -> Option<(String, Vec<String>)> {
+    if !message.starts_with("unknown field `") {
+        return None;
+    }
+    let mut names = message.split('`').skip(1).step_by(2).map(str::to_owned);
+    Some((names.next()?, names.collect()))
+}
+
+/// The line of `key` in `[section]`, for messages about values that parsed well but cannot be used.
+pub(crate) fn locate(text: &str, section: &str, key: &str) -> Option<usize> {
+    let mut inside = false;
+    for (number, line) in text.lines().enumerate() {
+        let line = line.trim();
+        if let Some(header) = line.strip_prefix('[') {
+            inside = header.trim_end().trim_end_matches(']') == section;
+        } else if inside && line.split('=').next().is_some_and(|name| name.trim() == key) {
+            return Some(number + 1);
+        }
+    }
+    None
+}

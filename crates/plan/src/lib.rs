@@ -1,0 +1,23 @@
+//! What a run is: configuration text becomes a validated [`RunPlan`], and everything about the run that is a pure
+//! function of it lives here: seeds, the order of the data, lanes, the learning-rate schedule.
+//!
+//! This room knows neither files nor clocks nor processes. It does not know the model families either: their
+//! settings travel through it as tables, and `families` reads them.
+
+mod config;
+mod deal;
+mod error;
+mod key;
+mod order;
+mod permutation;
+mod schedule;
+
+pub use config::{
+    Checkpointing, Cluster, Data, Model, Numerics, Optimizer, OptimizerKind, Run, RunPlan, Schedule,
+    ScheduleKind, Train,
+};
+pub use deal::{lane_of, micro_batches_of, owner_of};
+pub use error::{ConfigError, nearest};
+pub use key::{Key, Stream};
+pub use order::{EpochOrder, Order, OrderShape, SampleRef};
+pub use permutation::Permutation;

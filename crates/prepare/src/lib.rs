@@ -1,0 +1,1 @@
+//! Raw corpora to a Parquet dataset.

@@ -1,0 +1,1 @@
+//! Weights, optimizer, one training step.

@@ -1,0 +1,1 @@
+//! The gRPC protocol and the only conversions between it and domain types.
