@@ -1,1 +1,15 @@
-//! The coordinator: gRPC, clock and storage around the ledger.
+//! The service around the ledger: gRPC sessions, the clock, and storage. Every fact becomes an event, every command of
+//! the ledger is carried out here, in order; nothing is decided here.
+//!
+//! This room never sees a sample, a tensor or a tokenizer.
+
+mod actor;
+mod error;
+mod rendezvous;
+mod scribe;
+mod service;
+
+pub use actor::{Handle, Job, Update};
+pub use error::CoordinatorError;
+pub use ledger::Ending;
+pub use service::serve;

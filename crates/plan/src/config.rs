@@ -345,8 +345,7 @@ fn overridden(table: &mut toml::Table, pair: &str) -> Result<RunPlan, ConfigErro
         .ok()
         .and_then(|mut parsed| parsed.remove("value"))
         .unwrap_or_else(|| toml::Value::String(value.to_owned()));
-    let (section, key) =
-        path.trim().split_once('.').ok_or_else(|| syntax("expected section.key=value"))?;
+    let (section, key) = path.trim().split_once('.').ok_or_else(|| syntax("expected section.key=value"))?;
     table
         .entry(section)
         .or_insert_with(|| toml::Value::Table(toml::Table::new()))
@@ -408,11 +407,11 @@ warmup_steps = 10
         let cases = [
             (
                 refused(|text| text.replace("warmup_steps", "warmup_step")),
-                "test.toml:23: unknown key `warmup_step`; did you mean `warmup_steps`?",
+                "test.toml:24: unknown key `warmup_step`; did you mean `warmup_steps`?",
             ),
             (
                 refused(|text| text.replace("[schedule]", "[shedule]")),
-                "test.toml:22: unknown key `shedule`; did you mean `schedule`?",
+                "test.toml:23: unknown key `shedule`; did you mean `schedule`?",
             ),
             (
                 refused(|text| text.replace("batch = 64", "batch = 60")),
@@ -424,7 +423,7 @@ warmup_steps = 10
             ),
             (
                 refused(|text| text.replace("steps = 100", "steps = 5")),
-                "test.toml:23: `schedule.warmup_steps` is 10, longer than the run (train.steps = 5)",
+                "test.toml:24: `schedule.warmup_steps` is 10, longer than the run (train.steps = 5)",
             ),
         ];
         for (message, expected) in cases {

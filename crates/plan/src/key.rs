@@ -108,5 +108,6 @@ mod tests {
         let drawn: Vec<u64> = (0..3).map(|_| stream.next_u64()).collect();
         assert_eq!(drawn, PINNED, "the definition of a random stream has changed");
     }
-    const PINNED: [u64; 3] = [12_570_666_782_957_534_454, 16_534_255_697_976_431_282, 9_143_807_761_953_580_568];
+    const PINNED: [u64; 3] =
+        [12_570_666_782_957_534_454, 16_534_255_697_976_431_282, 9_143_807_761_953_580_568];
 }

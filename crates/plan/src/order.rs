@@ -154,7 +154,10 @@ impl Order {
     /// If a variant has no samples: a run over nothing has no order.
     pub fn new(counts: Vec<Vec<u32>>, seed: u64, shape: OrderShape) -> Self {
         let order = Order { counts, key: Key::root(seed).named("order"), shape };
-        assert!((0..order.variants()).all(|variant| order.epoch_len(variant) > 0), "a dataset without samples");
+        assert!(
+            (0..order.variants()).all(|variant| order.epoch_len(variant) > 0),
+            "a dataset without samples"
+        );
         order
     }
 

@@ -1,1 +1,15 @@
-//! The gRPC protocol and the only conversions between it and domain types.
+//! The gRPC protocol of `proto/cloze/v1`, and the only conversions between its messages and the ledger's events and
+//! commands. A message that lacks what it must have becomes an error here and nowhere else.
+
+mod convert;
+
+/// The generated messages, client and server. Documented in `proto/cloze/v1/coordinator.proto`.
+#[allow(missing_docs, clippy::all)]
+pub mod v1 {
+    tonic::include_proto!("cloze.v1");
+}
+
+pub use convert::{Malformed, event_of, hello_of, open_for, status_of, step_report};
+
+/// The version of the protocol; it changes when an old worker could misunderstand a new coordinator.
+pub const PROTOCOL: u32 = 1;

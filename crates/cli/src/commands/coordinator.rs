@@ -1,0 +1,82 @@
+//! `cloze coordinator`: the service alone, for workers on other machines.
+
+use std::path::PathBuf;
+
+use clap::Args;
+use coordinator::Ending;
+use serde_json::json;
+use tokio::net::TcpListener;
+
+use crate::failure::Failure;
+use crate::job::{self, Checked};
+use crate::logs;
+use crate::show::{Show, thousands};
+
+/// Example: cloze coordinator configs/roberta/base.toml --listen 0.0.0.0:7700
+#[derive(Debug, Args)]
+#[command(verbatim_doc_comment)]
+pub struct Arguments {
+    /// The run's configuration (TOML).
+    config: PathBuf,
+    /// The address to serve on.
+    #[arg(long, default_value = "127.0.0.1:7700")]
+    listen: String,
+    /// Continue the run from its newest checkpoint.
+    #[arg(long)]
+    resume: bool,
+    /// Override a value: section.key=value. May be given more than once.
+    #[arg(long = "set", value_name = "KEY=VALUE")]
+    set: Vec<String>,
+    /// Print updates as JSON lines.
+    #[arg(long)]
+    json: bool,
+}
+
+/// Runs the command.
+pub async fn run(arguments: Arguments) -> Result<(), Failure> {
+    logs::to_stderr();
+    let plan = job::read_plan(&arguments.config, &arguments.set)?;
+    let checked = job::check(plan, &arguments.config.display().to_string()).await?;
+    let job = job::job(&checked, arguments.resume).await?;
+    let listener = TcpListener::bind(&arguments.listen)
+        .await
+        .map_err(|error| Failure::bad_input(format!("cannot listen on {}: {error}", arguments.listen)))?;
+    let show = Show::new(checked.plan.train.steps, arguments.json);
+    show.line(&format!("run {} at {}; serving on {}", checked.plan.run.name, job.run_place, arguments.listen));
+    let started = |handle: coordinator::Handle| {
+        tokio::spawn(async move {
+            if tokio::signal::ctrl_c().await.is_ok() {
+                handle.stop("interrupted").await;
+            }
+        });
+    };
+    match coordinator::serve(job, listener, started, move |update| show.update(&update)).await? {
+        Ending::Completed | Ending::Stopped => Ok(()),
+        Ending::Failed(reason) => Err(Failure::failed(reason)),
+    }
+}
+
+/// Prints what a plan amounts to.
+pub fn dry_run(checked: &Checked, as_json: bool) -> Result<(), Failure> {
+    let Checked { plan, recipe, dataset } = checked;
+    let parameters: usize = recipe.parameters().iter().filter(|spec| spec.trained).map(|spec| spec.len()).sum();
+    let tokens = plan.train.steps as f64 * f64::from(plan.train.batch) * f64::from(recipe.pack_spec().max_len());
+    let epochs = tokens / (dataset.tokens().max(1)) as f64;
+    // Weights, two moments and the fixed-point accumulator; a gradient of the micro-batch at hand.
+    let state_bytes = parameters as f64 * (4.0 * 3.0 + 8.0 + 4.0);
+    if as_json {
+        let facts = json!({
+            "plan": plan, "recipe_hash": plan.recipe_hash(), "parameters": parameters, "tokens": tokens,
+            "epochs": epochs, "state_bytes": state_bytes, "dataset_tokens": dataset.tokens(),
+        });
+        println!("{facts}");
+        return Ok(());
+    }
+    println!("{}", plan.to_toml());
+    println!("parameters     {}", thousands(parameters as f64));
+    println!("tokens         {} in {} steps ({epochs:.2} epochs)", thousands(tokens), thousands(plan.train.steps as f64));
+    println!("micro-batches  {} per step", plan.micro_batches());
+    println!("memory         {} MB of weights, moments and gradients per worker", thousands(state_bytes / 1e6));
+    println!("recipe         {}", plan.recipe_hash());
+    Ok(())
+}

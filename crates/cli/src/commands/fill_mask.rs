@@ -1,0 +1,43 @@
+//! `cloze fill-mask`: starts an engine that predicts.
+
+use std::path::PathBuf;
+
+use clap::Args;
+
+use crate::engine;
+use crate::failure::Failure;
+
+/// Example: cloze fill-mask tiny-hf "The baker sells fresh <mask>."
+#[derive(Debug, Args)]
+#[command(verbatim_doc_comment)]
+pub struct Arguments {
+    /// A directory written by `cloze export`, or any Hugging Face directory of a known family.
+    directory: PathBuf,
+    /// A text with <mask> or [MASK] in it.
+    text: String,
+    /// Predictions per mask.
+    #[arg(long, default_value_t = 5)]
+    top: usize,
+    /// Print JSON.
+    #[arg(long)]
+    json: bool,
+}
+
+/// Runs the command.
+pub async fn run(arguments: Arguments) -> Result<(), Failure> {
+    let mut command = engine::command()?;
+    command.arg("fill-mask").arg(&arguments.directory).arg(&arguments.text);
+    command.args(["--top", &arguments.top.to_string()]);
+    if arguments.json {
+        command.arg("--json");
+    }
+    let status = command
+        .status()
+        .await
+        .map_err(|error| Failure::failed(format!("cannot start cloze-engine: {error}")))?;
+    match status.code() {
+        Some(0) => Ok(()),
+        Some(code) => Err(Failure::of_process(code)),
+        None => Err(Failure::failed(format!("cloze-engine died ({status})"))),
+    }
+}

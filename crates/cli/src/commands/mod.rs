@@ -1,0 +1,11 @@
+//! One file per command.
+
+pub mod checkpoints;
+pub mod coordinator;
+pub mod export;
+pub mod fill_mask;
+pub mod prepare;
+pub mod status;
+pub mod stop;
+pub mod train;
+pub mod worker;

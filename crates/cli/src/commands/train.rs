@@ -1,0 +1,212 @@
+//! `cloze train`: a coordinator in this process, workers beside it, a bar in front.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use clap::Args;
+use coordinator::{Ending, Handle, Update};
+use tokio::net::TcpListener;
+use tokio::sync::{mpsc, oneshot, watch};
+
+use crate::failure::Failure;
+use crate::show::Show;
+use crate::{engine, job, logs};
+
+/// How often a worker that died is replaced before the run goes on without it.
+const REPLACEMENTS: u32 = 20;
+/// After the run's end, workers have this long to go by themselves.
+const FAREWELL: Duration = Duration::from_secs(10);
+/// Workers of a run on one machine share its coordinator's fate soon.
+const PATIENCE_S: u64 = 10;
+
+/// Example: cloze train configs/roberta/tiny.toml --workers 2 --set train.steps=500
+#[derive(Debug, Args)]
+#[command(verbatim_doc_comment)]
+pub struct Arguments {
+    /// The run's configuration (TOML).
+    config: PathBuf,
+    /// Worker processes on this machine.
+    #[arg(long, default_value_t = 1)]
+    workers: u32,
+    /// Continue the run from its newest checkpoint.
+    #[arg(long)]
+    resume: bool,
+    /// Override a value: section.key=value. May be given more than once.
+    #[arg(long = "set", value_name = "KEY=VALUE")]
+    set: Vec<String>,
+    /// Print the resolved plan and what it amounts to, and exit.
+    #[arg(long)]
+    dry_run: bool,
+    /// Where the coordinator listens; other machines may join with `cloze worker`.
+    #[arg(long, default_value = "127.0.0.1:0")]
+    listen: String,
+    /// Print updates as JSON lines.
+    #[arg(long)]
+    json: bool,
+}
+
+/// Runs the command.
+pub async fn run(arguments: Arguments) -> Result<(), Failure> {
+    let mut set = arguments.set.clone();
+    set.push(format!("cluster.min_workers={}", arguments.workers.max(1)));
+    let plan = job::read_plan(&arguments.config, &set)?;
+    let source = arguments.config.display().to_string();
+    let checked = job::check(plan, &source).await?;
+    if arguments.dry_run {
+        return super::coordinator::dry_run(&checked, arguments.json);
+    }
+    let job = job::job(&checked, arguments.resume).await?;
+    let log_folder = log_folder(&job.run_place, &checked.plan.run.name);
+    logs::to_file(&log_folder.join("coordinator.log"))?;
+    let listener = TcpListener::bind(&arguments.listen)
+        .await
+        .map_err(|error| Failure::bad_input(format!("cannot listen on {}: {error}", arguments.listen)))?;
+    let address = listener.local_addr().map_err(|error| Failure::failed(error.to_string()))?;
+    let url = format!("http://127.0.0.1:{}", address.port());
+    let show = std::sync::Arc::new(Show::new(checked.plan.train.steps, arguments.json));
+    show.line(&format!("run {} at {}; logs in {}", checked.plan.run.name, job.run_place, log_folder.display()));
+    show.line(&format!("coordinator at {url}"));
+
+    let (has_started, started) = oneshot::channel::<Handle>();
+    let (over, run_is_over) = watch::channel(false);
+    let on_update = {
+        let show = show.clone();
+        move |update: Update| show.update(&update)
+    };
+    let serving = tokio::spawn(async move {
+        coordinator::serve(job, listener, |handle| drop(has_started.send(handle)), on_update).await
+    });
+    let Ok(handle) = started.await else {
+        return Err(serving.await.map_or_else(|error| Failure::failed(error.to_string()), |served| match served {
+            Err(error) => error.into(),
+            Ok(_) => Failure::failed("the run ended before it began"),
+        }));
+    };
+    let interrupts = tokio::spawn(stop_on_interrupt(handle.clone(), show.clone()));
+    let workers = start_workers(&arguments, &url, &log_folder, handle, show.clone(), run_is_over);
+    let ending = serving.await.map_err(|error| Failure::failed(error.to_string()))??;
+    let _ = over.send(true);
+    workers.wait().await;
+    interrupts.abort();
+    show.finish();
+    report(ending, &checked.plan, &log_folder)
+}
+
+fn report(ending: Ending, plan: &plan::RunPlan, logs: &Path) -> Result<(), Failure> {
+    match ending {
+        Ending::Completed => {
+            eprintln!("done: {} steps; export it with `cloze export {} --to DIR`", plan.train.steps, plan.store());
+            Ok(())
+        }
+        Ending::Stopped => {
+            eprintln!("stopped, with a checkpoint; continue with --resume");
+            Ok(())
+        }
+        Ending::Failed(reason) => Err(Failure::failed(format!("{reason} (logs in {})", logs.display()))),
+    }
+}
+
+fn log_folder(run_place: &str, name: &str) -> PathBuf {
+    match run_place.contains("://") {
+        true => PathBuf::from("logs").join(name),
+        false => Path::new(run_place).join("logs"),
+    }
+}
+
+/// The first interrupt stops the run after the step, with a checkpoint; the second ends everything at once.
+async fn stop_on_interrupt(handle: Handle, show: std::sync::Arc<Show>) {
+    if tokio::signal::ctrl_c().await.is_ok() {
+        show.line("stopping after this step, with a checkpoint; press Ctrl-C again to stop at once");
+        handle.stop("interrupted").await;
+    }
+    if tokio::signal::ctrl_c().await.is_ok() {
+        show.finish();
+        std::process::exit(130);
+    }
+}
+
+/// The supervisors of this machine's workers.
+struct Workers {
+    supervisors: Vec<tokio::task::JoinHandle<()>>,
+}
+
+impl Workers {
+    async fn wait(self) {
+        for supervisor in self.supervisors {
+            let _ = supervisor.await;
+        }
+    }
+}
+
+fn start_workers(
+    arguments: &Arguments,
+    url: &str,
+    logs: &Path,
+    handle: Handle,
+    show: std::sync::Arc<Show>,
+    over: watch::Receiver<bool>,
+) -> Workers {
+    let (given_up, mut gone) = mpsc::channel::<String>(arguments.workers.max(1) as usize);
+    let supervisors = (0..arguments.workers).map(|number| {
+        let (url, log) = (url.to_owned(), logs.join(format!("worker-{number}.log")));
+        let (show, over, given_up) = (show.clone(), over.clone(), given_up.clone());
+        tokio::spawn(async move {
+            if let Err(reason) = supervise(number, &url, &log, &show, over).await {
+                let _ = given_up.send(reason).await;
+            }
+        })
+    });
+    let supervisors = supervisors.collect();
+    let expected = arguments.workers;
+    tokio::spawn(async move {
+        for _ in 0..expected {
+            match gone.recv().await {
+                Some(reason) => show.line(&reason),
+                None => return,
+            }
+        }
+        if expected > 0 {
+            handle.stop("no worker is left on this machine").await;
+        }
+    });
+    Workers { supervisors }
+}
+
+/// Keeps one worker alive until the run is over.
+async fn supervise(
+    number: u32,
+    url: &str,
+    log: &Path,
+    show: &Show,
+    mut over: watch::Receiver<bool>,
+) -> Result<(), String> {
+    for replacement in 0..=REPLACEMENTS {
+        let mut child = engine::start_worker(url, PATIENCE_S, log)
+            .map_err(|_| format!("worker {number} cannot be started; see {}", log.display()))?;
+        let status = tokio::select! {
+            status = child.wait() => status,
+            _ = over.wait_for(|&over| over) => {
+                if tokio::time::timeout(FAREWELL, child.wait()).await.is_err() {
+                    show.line(&format!("worker {number} does not end; it is killed"));
+                    let _ = child.kill().await;
+                }
+                return Ok(());
+            }
+        };
+        let Ok(status) = status else { return Err(format!("worker {number} cannot be watched")) };
+        if status.success() || *over.borrow() {
+            return Ok(());
+        }
+        if status.code() == Some(2) {
+            return Err(format!("worker {number} refused its input: {}", last_line(log)));
+        }
+        show.line(&format!("worker {number} ended ({status}); replacement {} starts", replacement + 1));
+        tokio::time::sleep(Duration::from_millis(200)).await;
+    }
+    Err(format!("worker {number} died {REPLACEMENTS} times; see {}", log.display()))
+}
+
+fn last_line(log: &Path) -> String {
+    let text = std::fs::read_to_string(log).unwrap_or_default();
+    text.lines().rev().find(|line| !line.trim().is_empty()).unwrap_or("it said nothing").to_owned()
+}

@@ -1,0 +1,105 @@
+//! From a configuration file to something that a coordinator can coordinate: plan, dataset, tokenizer and family are
+//! checked against each other here, before any worker is started.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use coordinator::Job;
+use families::Recipe;
+use plan::{ConfigError, RunPlan};
+use store::{Dataset, RunStore, StoreError};
+
+use crate::failure::Failure;
+
+/// A plan that has been held against its dataset.
+pub struct Checked {
+    /// The plan.
+    pub plan: RunPlan,
+    /// The family's part of it.
+    pub recipe: Arc<dyn Recipe>,
+    /// The dataset.
+    pub dataset: Dataset,
+}
+
+/// Reads a plan from a file.
+///
+/// # Errors
+/// Names the file, or its line and key.
+pub fn read_plan(path: &Path, overrides: &[String]) -> Result<RunPlan, Failure> {
+    let source = path.display().to_string();
+    let text = std::fs::read_to_string(path)
+        .map_err(|error| Failure::bad_input(format!("cannot read the configuration {source}: {error}")))?;
+    Ok(RunPlan::parse(&source, &text, overrides)?)
+}
+
+/// Opens what the plan names.
+///
+/// # Errors
+/// If the dataset is missing, its tokenizer is not the plan's, or the family cannot use it.
+pub async fn check(plan: RunPlan, source: &str) -> Result<Checked, Failure> {
+    let family = families::find(&plan.model.family).map_err(|error| at(source, error))?;
+    let dataset = Dataset::open(&plan.data.dataset).await?;
+    if let Some(wanted) = &plan.data.tokenizer
+        && *wanted != dataset.tokenizer_hash()
+    {
+        return Err(Failure::bad_input(format!(
+            "{source}: the run wants the tokenizer {wanted}, but {} was prepared with {}; prepare the corpus with the \
+             run's tokenizer, or change data.tokenizer",
+            plan.data.dataset,
+            dataset.tokenizer_hash()
+        )));
+    }
+    let recipe = (family.parse)(&plan, source, &dataset.vocabulary())?;
+    Ok(Checked { plan, recipe, dataset })
+}
+
+fn at(source: &str, error: ConfigError) -> ConfigError {
+    match error {
+        ConfigError::Invalid { key, reason, .. } => ConfigError::Invalid { place: source.to_owned(), key, reason },
+        other => other,
+    }
+}
+
+/// Opens the run's store and counts the samples of every block, once per run.
+///
+/// # Errors
+/// If there is such a run already and `resume` is false, or the other way round; or if storage fails.
+pub async fn job(checked: &Checked, resume: bool) -> Result<Job, Failure> {
+    let Checked { plan, recipe, dataset } = checked;
+    let place = plan.store();
+    let run = RunStore::open(&place)?;
+    match (run.identity().await, resume) {
+        (Ok(_), false) => {
+            return Err(Failure::bad_input(format!(
+                "there is a run at {place} already; continue it with --resume, or give this one another run.name"
+            )));
+        }
+        (Ok(_), true) => {}
+        (Err(StoreError::NotFound { .. }), false) => {}
+        (Err(StoreError::NotFound { .. }), true) => {
+            return Err(Failure::bad_input(format!(
+                "there is no run at {place} to resume; start it without --resume"
+            )));
+        }
+        (Err(error), _) => return Err(error.into()),
+    }
+    let variants = plan.data.variants;
+    let spec = recipe.pack_spec();
+    let packing = store::packing_name(&dataset.hash(), &spec, variants);
+    if run.packing(&packing).await?.is_none() {
+        let counted = store::count_samples(dataset, &spec, variants).await?;
+        if counted.counts.iter().any(|blocks| blocks.iter().all(|&count| count == 0)) {
+            let dataset = &plan.data.dataset;
+            return Err(Failure::bad_input(format!("the dataset {dataset} gives no samples; it is empty")));
+        }
+        run.put_packing(&packing, &counted).await?;
+    }
+    Ok(Job {
+        plan: plan.clone(),
+        run,
+        run_place: place,
+        dataset_hash: dataset.hash(),
+        tokenizer_hash: dataset.tokenizer_hash(),
+        packing,
+    })
+}

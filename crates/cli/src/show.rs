@@ -1,0 +1,142 @@
+//! What a person sees of a run: a bar on a terminal, lines elsewhere, JSON lines for scripts.
+
+use std::sync::Mutex;
+use std::time::{Duration, Instant};
+
+use coordinator::Update;
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use serde_json::json;
+
+/// Between two lines of progress when there is no terminal.
+const LINE_EVERY: Duration = Duration::from_secs(5);
+
+/// Draws updates of a run.
+pub struct Show {
+    kind: Kind,
+}
+
+enum Kind {
+    Bar(ProgressBar),
+    Lines { steps: u64, last: Mutex<Option<Instant>>, started: Instant },
+    Json,
+}
+
+impl Show {
+    /// A view on a run of `steps` steps.
+    pub fn new(steps: u64, json: bool) -> Self {
+        let kind = if json {
+            Kind::Json
+        } else if console_is_terminal() {
+            let bar = ProgressBar::with_draw_target(Some(steps), ProgressDrawTarget::stderr_with_hz(5));
+            let template = "{bar:30.cyan/blue} step {pos}/{len}  {msg}  {elapsed} gone, {eta} left";
+            let style = ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar());
+            bar.set_style(style);
+            bar.set_message("waiting for workers");
+            bar.enable_steady_tick(Duration::from_millis(500));
+            Kind::Bar(bar)
+        } else {
+            Kind::Lines { steps, last: Mutex::new(None), started: Instant::now() }
+        };
+        Show { kind }
+    }
+
+    /// Shows an update.
+    pub fn update(&self, update: &Update) {
+        if let Kind::Json = self.kind {
+            return println!("{}", as_json(update));
+        }
+        match update {
+            Update::Step { step, report, learning_rate, tokens_per_second, members } => {
+                let text = format!(
+                    "loss {:.4}  {} tok/s  lr {learning_rate:.2e}  {members} worker{}",
+                    report.loss,
+                    thousands(*tokens_per_second),
+                    if *members == 1 { "" } else { "s" }
+                );
+                self.step(*step, text);
+            }
+            Update::Opened { generation, members, step, reason } => self.line(&format!(
+                "generation {generation}: {members} worker{} from step {step} ({reason})",
+                if *members == 1 { "" } else { "s" }
+            )),
+            Update::Checkpointed { step } => self.line(&format!("checkpoint of step {step} stored")),
+            Update::Notice(text) => self.line(text),
+        }
+    }
+
+    fn step(&self, step: u64, text: String) {
+        match &self.kind {
+            Kind::Bar(bar) => {
+                bar.set_position(step);
+                bar.set_message(text);
+            }
+            Kind::Lines { steps, last, started } => {
+                let Ok(mut last) = last.lock() else { return };
+                if last.is_some_and(|at| at.elapsed() < LINE_EVERY) && step < *steps {
+                    return;
+                }
+                *last = Some(Instant::now());
+                eprintln!("step {step}/{steps}  {text}  {} s gone", started.elapsed().as_secs());
+            }
+            Kind::Json => {}
+        }
+    }
+
+    /// Shows a sentence.
+    pub fn line(&self, text: &str) {
+        match &self.kind {
+            Kind::Bar(bar) => bar.println(text),
+            Kind::Lines { .. } => eprintln!("{text}"),
+            Kind::Json => println!("{}", json!({"kind": "notice", "text": text})),
+        }
+    }
+
+    /// Takes the bar away.
+    pub fn finish(&self) {
+        if let Kind::Bar(bar) = &self.kind {
+            bar.finish();
+        }
+    }
+}
+
+fn console_is_terminal() -> bool {
+    use std::io::IsTerminal;
+    std::io::stderr().is_terminal()
+}
+
+fn as_json(update: &Update) -> serde_json::Value {
+    match update {
+        Update::Step { step, report, learning_rate, tokens_per_second, members } => json!({
+            "kind": "step", "step": step, "loss": report.loss, "targets": report.targets, "correct": report.correct,
+            "tokens": report.tokens, "grad_norm": report.grad_norm, "digest": report.digest,
+            "learning_rate": learning_rate, "tokens_per_second": tokens_per_second, "workers": members,
+        }),
+        Update::Opened { generation, members, step, reason } => json!({
+            "kind": "opened", "generation": generation, "workers": members, "step": step, "reason": reason,
+        }),
+        Update::Checkpointed { step } => json!({"kind": "checkpointed", "step": step}),
+        Update::Notice(text) => json!({"kind": "notice", "text": text}),
+    }
+}
+
+/// 1234567 as "1,234,567".
+pub fn thousands(number: f64) -> String {
+    let digits = format!("{number:.0}");
+    let mut grouped = String::new();
+    for (index, digit) in digits.chars().enumerate() {
+        if index > 0 && (digits.len() - index).is_multiple_of(3) {
+            grouped.push(',');
+        }
+        grouped.push(digit);
+    }
+    grouped
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn thousands_are_grouped() {
+        let of = |number| super::thousands(number);
+        assert_eq!((of(0.0), of(999.4), of(1234567.0)), ("0".into(), "999".into(), "1,234,567".into()));
+    }
+}

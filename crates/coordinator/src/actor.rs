@@ -1,0 +1,402 @@
+//! The loop around the ledger: an event comes in, its commands are carried out in order, the next one. All sessions,
+//! the clock and the storage task talk to it through one inbox.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use ledger::{Command, Ending, Event, Ledger, Record, Settings, Start, Status, StepReport, WorkerId};
+use plan::RunPlan;
+use store::{Claim, RunStore, Term};
+use tokio::sync::{mpsc, oneshot};
+use wire::v1;
+
+use crate::CoordinatorError;
+use crate::rendezvous::Rendezvous;
+use crate::scribe::{Finished, Scribe, Writing};
+
+/// Messages that wait for one worker. A worker that lets so many pile up does not read: it is lost.
+const OUTBOX: usize = 64;
+/// Events that wait for the loop; senders wait when it is full.
+const INBOX: usize = 4_096;
+/// How often the ledger hears that time has passed.
+const TICK: Duration = Duration::from_millis(100);
+
+/// What a coordinator is to coordinate. The caller has checked that the parts fit each other.
+#[derive(Clone, Debug)]
+pub struct Job {
+    /// The plan.
+    pub plan: RunPlan,
+    /// Where the run's state is kept.
+    pub run: RunStore,
+    /// The run store's path or URL, as workers can open it.
+    pub run_place: String,
+    /// The dataset's hash.
+    pub dataset_hash: String,
+    /// The tokenizer's hash.
+    pub tokenizer_hash: String,
+    /// The packing's name in the run store.
+    pub packing: String,
+}
+
+/// Something worth showing to a person.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Update {
+    /// A step was committed.
+    Step {
+        /// Committed steps, this one included.
+        step: u64,
+        /// What it found.
+        report: StepReport,
+        /// Its learning rate.
+        learning_rate: f64,
+        /// Over the last steps.
+        tokens_per_second: f64,
+        /// Members that computed it.
+        members: usize,
+    },
+    /// A generation was opened.
+    Opened {
+        /// Its number.
+        generation: u64,
+        /// Its members.
+        members: usize,
+        /// The next step.
+        step: u64,
+        /// Why.
+        reason: String,
+    },
+    /// A checkpoint is stored.
+    Checkpointed {
+        /// Updates applied.
+        step: u64,
+    },
+    /// A sentence.
+    Notice(String),
+}
+
+pub(crate) type Outbox = mpsc::Sender<Result<v1::CoordinatorMessage, tonic::Status>>;
+
+pub(crate) enum Input {
+    Event(Event),
+    /// A session has begun; its messages go to the outbox.
+    Session {
+        worker: WorkerId,
+        session: u64,
+        hello: Event,
+        outbox: Outbox,
+    },
+    /// A session has ended.
+    SessionEnded {
+        worker: WorkerId,
+        session: u64,
+        reason: String,
+    },
+    Status(oneshot::Sender<v1::GetStatusResponse>),
+}
+
+/// A way to talk to a running coordinator from the same process.
+#[derive(Clone, Debug)]
+pub struct Handle {
+    pub(crate) inbox: mpsc::Sender<Input>,
+}
+
+impl std::fmt::Debug for Input {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Input")
+    }
+}
+
+impl Handle {
+    /// Ends the run after the current step, with a checkpoint.
+    pub async fn stop(&self, reason: &str) {
+        let _ = self.inbox.send(Input::Event(Event::Stop { reason: reason.to_owned() })).await;
+    }
+}
+
+pub(crate) struct Actor {
+    ledger: Ledger,
+    job: Job,
+    term: Term,
+    sessions: BTreeMap<WorkerId, (u64, Outbox)>,
+    rendezvous: Arc<Rendezvous>,
+    writing: mpsc::UnboundedSender<Writing>,
+    on_update: Box<dyn Fn(Update) + Send>,
+    members: usize,
+    speed: Speed,
+    started: Instant,
+    ending: Option<Ending>,
+}
+
+/// Claims the run, and starts the storage task and the loop. The loop ends with the run.
+///
+/// # Errors
+/// If the run belongs to another recipe, or its store fails.
+pub(crate) async fn start(
+    job: Job,
+    rendezvous: Arc<Rendezvous>,
+    on_update: Box<dyn Fn(Update) + Send>,
+) -> Result<(Handle, tokio::task::JoinHandle<Ending>), CoordinatorError> {
+    let plan = &job.plan;
+    let claim = Claim {
+        name: plan.run.name.clone(),
+        recipe_hash: plan.recipe_hash(),
+        dataset_hash: job.dataset_hash.clone(),
+        tokenizer_hash: job.tokenizer_hash.clone(),
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+    };
+    let term = job.run.claim(&claim).await?;
+    job.run.put_plan(&plan.to_toml()).await?;
+    let newest = job.run.checkpoints().newest_verified().await?;
+    for skipped in &newest.skipped {
+        on_update(Update::Notice(skipped.to_string()));
+        job.run.checkpoints().set_aside(skipped.step).await?;
+    }
+    let (durable, head) =
+        newest.manifest.map_or((0, String::new()), |manifest| (manifest.step, manifest.ledger_head));
+    let settings = Settings {
+        steps: plan.train.steps,
+        micro_batches: plan.micro_batches(),
+        min_workers: plan.cluster.min_workers as usize,
+        max_workers: plan.data.lanes as usize,
+        checkpoint_every: plan.checkpoint.every,
+        dead_after_ms: plan.cluster.dead_after_ms,
+    };
+    let (inbox, queue) = mpsc::channel(INBOX);
+    let (events, mut stored) = mpsc::channel(16);
+    let (writing, to_write) = mpsc::unbounded_channel();
+    let hashes = (job.dataset_hash.clone(), job.tokenizer_hash.clone());
+    let segment = job.run.next_segment().await?;
+    tokio::spawn(Scribe::new(job.run.clone(), term, plan.clone(), hashes, segment, events).run(to_write));
+    let handle = Handle { inbox };
+    let forward = handle.inbox.clone();
+    tokio::spawn(async move {
+        while let Some(event) = stored.recv().await {
+            if forward.send(Input::Event(event)).await.is_err() {
+                return;
+            }
+        }
+    });
+    let ledger = Ledger::new(settings, Start { term: term.0, durable, head });
+    let actor = Actor {
+        ledger,
+        job,
+        term,
+        sessions: BTreeMap::new(),
+        rendezvous,
+        writing,
+        on_update,
+        members: 0,
+        speed: Speed::default(),
+        started: Instant::now(),
+        ending: None,
+    };
+    Ok((handle, tokio::spawn(actor.run(queue))))
+}
+
+impl Actor {
+    async fn run(mut self, mut queue: mpsc::Receiver<Input>) -> Ending {
+        let mut clock = tokio::time::interval(TICK);
+        clock.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        loop {
+            tokio::select! {
+                input = queue.recv() => match input {
+                    Some(input) => self.take(input),
+                    None => return Ending::Failed("the coordinator's inbox is closed".into()),
+                },
+                _ = clock.tick() => self.handle(Event::Tick),
+            }
+            if let Some(ending) = self.ending.take() {
+                let (done, written) = oneshot::channel();
+                if self.writing.send(Writing::Finish(done)).is_ok() {
+                    let _ = written.await;
+                }
+                return ending;
+            }
+        }
+    }
+
+    fn take(&mut self, input: Input) {
+        match input {
+            Input::Event(event) => self.handle(event),
+            Input::Session { worker, session, hello, outbox } => {
+                let welcome = v1::Welcome {
+                    plan: self.job.plan.to_toml(),
+                    run_store: self.job.run_place.clone(),
+                    packing: self.job.packing.clone(),
+                    heartbeat_ms: self.job.plan.cluster.heartbeat_ms,
+                };
+                self.sessions.insert(worker, (session, outbox));
+                self.send(worker, v1::coordinator_message::Kind::Welcome(welcome));
+                self.handle(hello);
+            }
+            // The end of an old session of a worker that has come back is no news.
+            Input::SessionEnded { worker, session, reason } => {
+                if self.sessions.get(&worker).is_some_and(|(current, _)| *current == session) {
+                    self.sessions.remove(&worker);
+                    self.handle(Event::Lost { worker, reason });
+                }
+            }
+            Input::Status(answer) => {
+                let _ = answer.send(self.status());
+            }
+        }
+    }
+
+    fn status(&self) -> v1::GetStatusResponse {
+        let status: Status = self.ledger.status();
+        v1::GetStatusResponse {
+            run: self.job.plan.run.name.clone(),
+            term: self.term.0,
+            learning_rate: self.job.plan.learning_rate(status.step.saturating_sub(1)),
+            tokens_per_second: self.speed.tokens_per_second(),
+            ..wire::status_of(&status)
+        }
+    }
+
+    fn handle(&mut self, event: Event) {
+        if let Event::Hello { worker, info } = &event {
+            tracing::info!(%worker, name = info.name, address = info.address, "a worker has come");
+        }
+        let now = self.started.elapsed().as_millis() as u64;
+        for command in self.ledger.handle(now, event) {
+            self.carry_out(command);
+        }
+    }
+
+    fn carry_out(&mut self, command: Command) {
+        use v1::coordinator_message::Kind;
+        match command {
+            Command::Refuse { worker, reason } => {
+                self.notice(format!("worker {worker} is turned away: {reason}"));
+                self.send(worker, Kind::Refuse(v1::Refuse { reason }));
+                self.sessions.remove(&worker);
+            }
+            Command::Open { generation, reason } => {
+                self.rendezvous.forget_before(generation.number);
+                self.members = generation.members.len();
+                for (rank, &member) in generation.members.iter().enumerate() {
+                    self.send(member, Kind::Open(wire::open_for(&generation, rank, &reason)));
+                }
+                let (number, step) = (generation.number, generation.step);
+                tracing::info!(
+                    generation = number,
+                    step,
+                    members = self.members,
+                    reason,
+                    "a generation is open"
+                );
+                (self.on_update)(Update::Opened { generation: number, members: self.members, step, reason });
+            }
+            Command::Abort { generation, members, reason } => {
+                self.notice(format!("generation {generation} ends: {reason}"));
+                for member in members {
+                    self.send(member, Kind::Abort(v1::Abort { generation, reason: reason.clone() }));
+                }
+            }
+            Command::Commit { generation, step, members, next } => {
+                let wait = next == ledger::Next::Wait;
+                for member in members {
+                    self.send(member, Kind::Commit(v1::Commit { generation, step, wait }));
+                }
+                self.show_step(step);
+            }
+            Command::Record(record) => self.record(record),
+            Command::Checkpoint { step, members } => {
+                let of = members.len() as u32;
+                for (index, &member) in (0..).zip(&members) {
+                    self.send(member, Kind::Checkpoint(v1::Checkpoint { step, index, of }));
+                }
+            }
+            Command::CommitCheckpoint { step, parts, ledger_head, loss } => {
+                let _ = self.writing.send(Writing::Checkpoint(Finished { step, parts, ledger_head, loss }));
+            }
+            Command::Dismiss { worker, reason } => {
+                self.send(worker, Kind::Dismiss(v1::Dismiss { reason }));
+                self.sessions.remove(&worker);
+            }
+            Command::Notice(text) => self.notice(text),
+            Command::Done(ending) => self.ending = Some(ending),
+        }
+    }
+
+    fn record(&mut self, record: Record) {
+        if let Record::Checkpointed { step } = &record {
+            tracing::info!(step, "a checkpoint is stored");
+            (self.on_update)(Update::Checkpointed { step: *step });
+        }
+        let _ = self.writing.send(Writing::Record(record));
+    }
+
+    fn show_step(&mut self, step: u64) {
+        let Some(report) = self.ledger.status().last else { return };
+        self.speed.add(self.started.elapsed(), report.tokens);
+        let learning_rate = self.job.plan.learning_rate(step);
+        if report.overflowed {
+            self.notice(format!("step {step} is skipped: its gradient is not finite or out of range"));
+        }
+        tracing::info!(
+            step = step + 1,
+            loss = report.loss,
+            learning_rate,
+            grad_norm = report.grad_norm,
+            "committed"
+        );
+        (self.on_update)(Update::Step {
+            step: step + 1,
+            report,
+            learning_rate,
+            tokens_per_second: self.speed.tokens_per_second(),
+            members: self.members,
+        });
+    }
+
+    fn notice(&self, text: String) {
+        tracing::warn!("{text}");
+        (self.on_update)(Update::Notice(text));
+    }
+
+    /// Sends without waiting. A worker that does not read is lost: its stream ends, and with it its session.
+    fn send(&mut self, worker: WorkerId, kind: v1::coordinator_message::Kind) {
+        let message = v1::CoordinatorMessage { term: self.term.0, kind: Some(kind) };
+        if let Some((_, outbox)) = self.sessions.get(&worker)
+            && outbox.try_send(Ok(message)).is_err()
+        {
+            tracing::warn!(%worker, "a worker does not read its messages");
+            self.sessions.remove(&worker);
+            let inbox_event = Event::Lost { worker, reason: "it does not read its messages".into() };
+            let now = self.started.elapsed().as_millis() as u64;
+            for command in self.ledger.handle(now, inbox_event) {
+                self.carry_out(command);
+            }
+        }
+    }
+
+    pub(crate) fn outbox() -> (Outbox, mpsc::Receiver<Result<v1::CoordinatorMessage, tonic::Status>>) {
+        mpsc::channel(OUTBOX)
+    }
+}
+
+/// Tokens per second over the last steps.
+#[derive(Debug, Default)]
+struct Speed {
+    steps: std::collections::VecDeque<(Duration, u64)>,
+}
+
+impl Speed {
+    const STEPS: usize = 20;
+
+    fn add(&mut self, at: Duration, tokens: u64) {
+        self.steps.push_back((at, tokens));
+        if self.steps.len() > Self::STEPS {
+            self.steps.pop_front();
+        }
+    }
+
+    fn tokens_per_second(&self) -> f64 {
+        let (Some((first, _)), Some((last, _))) = (self.steps.front(), self.steps.back()) else { return 0.0 };
+        let seconds = (*last - *first).as_secs_f64();
+        let tokens: u64 = self.steps.iter().skip(1).map(|(_, tokens)| tokens).sum();
+        if seconds > 0.0 { tokens as f64 / seconds } else { 0.0 }
+    }
+}

@@ -1,0 +1,147 @@
+//! Writes what must last, in the order in which it was decided: ledger segments, checkpoint manifests, pruning. One
+//! task, so that a checkpoint is never visible before the records that lead to it. Decides nothing.
+
+use ledger::{Event, PartReport, Record};
+use plan::RunPlan;
+use store::{CheckpointManifest, PartMeta, RunStore, StoreError, Term};
+use tokio::sync::{mpsc, oneshot};
+
+/// Records are gathered for this long before they become a segment.
+const SEGMENT_EVERY: std::time::Duration = std::time::Duration::from_secs(10);
+/// A segment is closed at this size at the latest, so that memory is bounded however fast the steps are.
+const SEGMENT_BYTES: usize = 1 << 20;
+
+/// A checkpoint whose parts are all stored.
+pub(crate) struct Finished {
+    pub(crate) step: u64,
+    pub(crate) parts: Vec<PartReport>,
+    pub(crate) ledger_head: String,
+    pub(crate) loss: Option<f64>,
+}
+
+pub(crate) enum Writing {
+    Record(Record),
+    Checkpoint(Finished),
+    /// Write everything and answer.
+    Finish(oneshot::Sender<()>),
+}
+
+pub(crate) struct Scribe {
+    pub(crate) run: RunStore,
+    pub(crate) term: Term,
+    pub(crate) plan: RunPlan,
+    pub(crate) dataset_hash: String,
+    pub(crate) tokenizer_hash: String,
+    pub(crate) events: mpsc::Sender<Event>,
+    segment: u64,
+    lines: String,
+}
+
+impl Scribe {
+    pub(crate) fn new(
+        run: RunStore,
+        term: Term,
+        plan: RunPlan,
+        (dataset_hash, tokenizer_hash): (String, String),
+        segment: u64,
+        events: mpsc::Sender<Event>,
+    ) -> Self {
+        Scribe { run, term, plan, dataset_hash, tokenizer_hash, events, segment, lines: String::new() }
+    }
+
+    pub(crate) async fn run(mut self, mut queue: mpsc::UnboundedReceiver<Writing>) {
+        let mut timer = tokio::time::interval(SEGMENT_EVERY);
+        timer.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        loop {
+            tokio::select! {
+                writing = queue.recv() => match writing {
+                    Some(Writing::Record(record)) => {
+                        let line = serde_json_line(&record);
+                        self.lines.push_str(&line);
+                        if self.lines.len() > SEGMENT_BYTES {
+                            self.flush().await;
+                        }
+                    }
+                    Some(Writing::Checkpoint(finished)) => self.checkpoint(finished).await,
+                    Some(Writing::Finish(done)) => {
+                        self.flush().await;
+                        let _ = done.send(());
+                    }
+                    None => return,
+                },
+                _ = timer.tick() => self.flush().await,
+            }
+        }
+    }
+
+    /// Closes the segment. What could not be written is kept and tried again with the next one.
+    async fn flush(&mut self) {
+        if self.lines.is_empty() {
+            return;
+        }
+        match self.run.append_ledger(self.term, self.segment, &self.lines).await {
+            Ok(()) => {
+                self.segment += 1;
+                self.lines.clear();
+            }
+            Err(error) => self.complain(&error).await,
+        }
+    }
+
+    async fn checkpoint(&mut self, finished: Finished) {
+        self.flush().await;
+        let step = finished.step;
+        let event = match self.commit(finished).await {
+            Ok(()) => Event::CheckpointStored { step },
+            Err(error) => {
+                self.complain(&error).await;
+                Event::CheckpointFailed { step, reason: error.to_string() }
+            }
+        };
+        let _ = self.events.send(event).await;
+        if let Err(error) = self.run.checkpoints().prune(self.plan.checkpoint.keep, None).await {
+            tracing::warn!(%error, "old checkpoints could not be deleted");
+        }
+    }
+
+    async fn commit(&self, finished: Finished) -> Result<(), StoreError> {
+        let Finished { step, parts, ledger_head, loss } = finished;
+        let state_digest = parts.first().map(|part| part.state_digest.clone()).unwrap_or_default();
+        let parts = parts.into_iter().map(|part| PartMeta {
+            name: part.name,
+            size: part.size,
+            checksum: part.checksum,
+            tensors: part.tensors,
+        });
+        let manifest = CheckpointManifest {
+            version: CheckpointManifest::FORMAT,
+            step,
+            micro_batches: step * self.plan.micro_batches(),
+            term: self.term,
+            recipe_hash: self.plan.recipe_hash(),
+            dataset_hash: self.dataset_hash.clone(),
+            tokenizer_hash: self.tokenizer_hash.clone(),
+            ledger_head,
+            state_digest,
+            loss,
+            parts: parts.collect(),
+            created_by: format!("cloze {}", env!("CARGO_PKG_VERSION")),
+        };
+        self.run.checkpoints().commit(&manifest).await
+    }
+
+    async fn complain(&self, error: &StoreError) {
+        tracing::error!(%error, "the run's state could not be written");
+        if let StoreError::Fenced { .. } = error {
+            let reason = format!("another coordinator has taken over this run: {error}");
+            let _ = self.events.send(Event::Fenced { reason }).await;
+        }
+    }
+}
+
+fn serde_json_line(record: &Record) -> String {
+    // The chain is kept by the ledger; here only the line is needed.
+    let mut line = ledger::Chain::after("").append(record);
+    line.push('\n');
+    line
+}

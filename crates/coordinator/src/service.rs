@@ -1,0 +1,168 @@
+//! gRPC: messages in, events out; commands in, messages out. Knows nothing of what they mean.
+
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use futures::Stream;
+use ledger::{Ending, Event, WorkerId};
+use tokio::net::TcpListener;
+use tokio::sync::{mpsc, oneshot};
+use tokio_stream::wrappers::{ReceiverStream, TcpListenerStream};
+use tonic::{Request, Response, Status, Streaming};
+use wire::v1;
+use wire::v1::coordinator_server::{Coordinator, CoordinatorServer};
+
+use crate::CoordinatorError;
+use crate::actor::{self, Actor, Handle, Input, Job, Update};
+use crate::rendezvous::Rendezvous;
+
+/// A rendezvous call may wait this long at most.
+const LONGEST_WAIT: Duration = Duration::from_secs(300);
+/// After the run's end, workers have this long to read their last message.
+const FAREWELL: Duration = Duration::from_millis(500);
+
+struct Service {
+    inbox: mpsc::Sender<Input>,
+    rendezvous: Arc<Rendezvous>,
+    sessions: AtomicU64,
+}
+
+/// Claims the run and serves it on `listener` until it ends. `started` is called with a handle as soon as workers can
+/// connect; `on_update` hears of everything that a person may want to see.
+///
+/// # Errors
+/// If the run cannot be claimed (another recipe, a failing store) or the address not be served.
+pub async fn serve(
+    job: Job,
+    listener: TcpListener,
+    started: impl FnOnce(Handle),
+    on_update: impl Fn(Update) + Send + 'static,
+) -> Result<Ending, CoordinatorError> {
+    let rendezvous = Arc::new(Rendezvous::default());
+    let (handle, actor) = actor::start(job, rendezvous.clone(), Box::new(on_update)).await?;
+    let service = Service { inbox: handle.inbox.clone(), rendezvous, sessions: AtomicU64::new(0) };
+    let (over, end) = oneshot::channel::<()>();
+    let server = tonic::transport::Server::builder()
+        .tcp_nodelay(true)
+        .http2_keepalive_interval(Some(Duration::from_secs(10)))
+        .add_service(CoordinatorServer::new(service))
+        .serve_with_incoming_shutdown(TcpListenerStream::new(listener), async {
+            let _ = end.await;
+        });
+    let server = tokio::spawn(server);
+    started(handle);
+    let ending = actor
+        .await
+        .unwrap_or_else(|error| Ending::Failed(format!("the coordinator broke: {error}; this is a bug")));
+    let _ = over.send(());
+    // Sessions end when their workers have read the farewell; those of dead workers must not keep us.
+    match tokio::time::timeout(FAREWELL, server).await {
+        Ok(Ok(served)) => served?,
+        Ok(Err(_)) | Err(_) => {}
+    }
+    Ok(ending)
+}
+
+impl Service {
+    async fn tell(&self, input: Input) -> Result<(), Status> {
+        self.inbox.send(input).await.map_err(|_| Status::unavailable("the run is over"))
+    }
+}
+
+/// Reads a session to its end. Whatever ends it, the ledger hears that the worker is lost.
+async fn read_session(
+    worker: WorkerId,
+    session: u64,
+    mut messages: Streaming<v1::WorkerMessage>,
+    inbox: mpsc::Sender<Input>,
+) {
+    let reason = loop {
+        let event = match messages.message().await {
+            Ok(Some(message)) => wire::event_of(worker, message).map_err(|error| error.to_string()),
+            Ok(None) => Err("it closed its session".to_owned()),
+            Err(status) => Err(format!("its connection broke: {}", status.message())),
+        };
+        match event {
+            Ok(event) => {
+                if inbox.send(Input::Event(event)).await.is_err() {
+                    return;
+                }
+            }
+            Err(reason) => break reason,
+        }
+    };
+    let _ = inbox.send(Input::SessionEnded { worker, session, reason }).await;
+}
+
+#[tonic::async_trait]
+impl Coordinator for Service {
+    type SessionStream = Pin<Box<dyn Stream<Item = Result<v1::CoordinatorMessage, Status>> + Send>>;
+
+    async fn session(
+        &self,
+        request: Request<Streaming<v1::WorkerMessage>>,
+    ) -> Result<Response<Self::SessionStream>, Status> {
+        let mut messages = request.into_inner();
+        let first = messages.message().await?.ok_or_else(|| Status::invalid_argument("an empty session"))?;
+        let (worker, info) =
+            wire::hello_of(first).map_err(|error| Status::failed_precondition(error.to_string()))?;
+        let (outbox, outgoing) = Actor::outbox();
+        let session = self.sessions.fetch_add(1, Ordering::Relaxed);
+        self.tell(Input::Session { worker, session, hello: Event::Hello { worker, info }, outbox }).await?;
+        tokio::spawn(read_session(worker, session, messages, self.inbox.clone()));
+        Ok(Response::new(Box::pin(ReceiverStream::new(outgoing))))
+    }
+
+    async fn get_status(
+        &self,
+        _: Request<v1::GetStatusRequest>,
+    ) -> Result<Response<v1::GetStatusResponse>, Status> {
+        let (answer, status) = oneshot::channel();
+        self.tell(Input::Status(answer)).await?;
+        status.await.map(Response::new).map_err(|_| Status::unavailable("the run is over"))
+    }
+
+    async fn stop(&self, request: Request<v1::StopRequest>) -> Result<Response<v1::StopResponse>, Status> {
+        self.tell(Input::Event(Event::Stop { reason: request.into_inner().reason })).await?;
+        Ok(Response::new(v1::StopResponse {}))
+    }
+
+    async fn rendezvous_set(
+        &self,
+        request: Request<v1::RendezvousSetRequest>,
+    ) -> Result<Response<v1::RendezvousSetResponse>, Status> {
+        let v1::RendezvousSetRequest { key, value } = request.into_inner();
+        self.rendezvous.set(key, value);
+        Ok(Response::new(v1::RendezvousSetResponse {}))
+    }
+
+    async fn rendezvous_get(
+        &self,
+        request: Request<v1::RendezvousGetRequest>,
+    ) -> Result<Response<v1::RendezvousGetResponse>, Status> {
+        let v1::RendezvousGetRequest { key, timeout_ms } = request.into_inner();
+        let timeout = Duration::from_millis(timeout_ms).min(LONGEST_WAIT);
+        match self.rendezvous.get(&key, timeout).await {
+            Some(value) => Ok(Response::new(v1::RendezvousGetResponse { value })),
+            None => Err(Status::deadline_exceeded(format!("nobody set {key} within {timeout_ms} ms"))),
+        }
+    }
+
+    async fn rendezvous_add(
+        &self,
+        request: Request<v1::RendezvousAddRequest>,
+    ) -> Result<Response<v1::RendezvousAddResponse>, Status> {
+        let v1::RendezvousAddRequest { key, amount } = request.into_inner();
+        Ok(Response::new(v1::RendezvousAddResponse { value: self.rendezvous.add(key, amount) }))
+    }
+
+    async fn rendezvous_check(
+        &self,
+        request: Request<v1::RendezvousCheckRequest>,
+    ) -> Result<Response<v1::RendezvousCheckResponse>, Status> {
+        let all_there = self.rendezvous.check(&request.into_inner().keys);
+        Ok(Response::new(v1::RendezvousCheckResponse { all_there }))
+    }
+}

@@ -1,0 +1,183 @@
+//! What can happen to a run, as the ledger hears of it.
+
+use serde::{Deserialize, Serialize};
+
+/// A worker process, for as long as it lives.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct WorkerId(pub u64);
+
+impl std::fmt::Display for WorkerId {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{:08x}", self.0 >> 32)
+    }
+}
+
+/// What a worker says of itself when it comes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct WorkerInfo {
+    /// Host and process, for people.
+    pub name: String,
+    /// The address under which the other workers reach it.
+    pub address: String,
+    /// Processor features and library versions: members must agree, or their bits would not.
+    pub platform: String,
+}
+
+/// What a member found when it had reduced a step's gradient.
+#[derive(Clone, Debug, PartialEq)]
+pub struct StepReport {
+    /// Mean loss over all targets of the step.
+    pub loss: f64,
+    /// Targets (masked positions) in the step.
+    pub targets: u64,
+    /// Targets that were predicted rightly.
+    pub correct: u64,
+    /// Tokens without padding in the step.
+    pub tokens: u64,
+    /// L2 norm of the gradient, before clipping.
+    pub grad_norm: f64,
+    /// Hash of the reduced gradient: all members must report the same.
+    pub digest: String,
+    /// The gradient was out of range or not finite: the update is skipped.
+    pub overflowed: bool,
+}
+
+/// One member's part of a checkpoint, safely stored.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PartReport {
+    /// Name of the object.
+    pub name: String,
+    /// Its size in bytes.
+    pub size: u64,
+    /// Its checksum.
+    pub checksum: String,
+    /// The tensors in it.
+    pub tensors: Vec<String>,
+    /// Hash of the member's whole state: all members must report the same.
+    pub state_digest: String,
+}
+
+/// An event; [`crate::Ledger::handle`] answers it with commands.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Event {
+    /// A worker has connected.
+    Hello {
+        /// Who.
+        worker: WorkerId,
+        /// What it says of itself.
+        info: WorkerInfo,
+    },
+    /// A worker has loaded everything and could become a member.
+    Prepared {
+        /// Who.
+        worker: WorkerId,
+        /// Updates applied to the weights that it holds; `None` if it holds none.
+        applied: Option<u64>,
+    },
+    /// A worker lives.
+    Heartbeat {
+        /// Who.
+        worker: WorkerId,
+    },
+    /// A worker's connection is gone.
+    Lost {
+        /// Who.
+        worker: WorkerId,
+        /// What the connection said.
+        reason: String,
+    },
+    /// A worker wants to go after the current step.
+    Leave {
+        /// Who.
+        worker: WorkerId,
+    },
+    /// A member has reduced a step's gradient and waits for the decision.
+    Ready {
+        /// Who.
+        worker: WorkerId,
+        /// In which generation.
+        generation: u64,
+        /// The step, counted from 0.
+        step: u64,
+        /// What it found.
+        report: StepReport,
+    },
+    /// A member could not go on in this generation: a peer did not answer.
+    Failed {
+        /// Who.
+        worker: WorkerId,
+        /// In which generation.
+        generation: u64,
+        /// What it saw.
+        reason: String,
+    },
+    /// A member's part of a checkpoint is stored.
+    PartStored {
+        /// Who.
+        worker: WorkerId,
+        /// Updates applied to the weights in it.
+        step: u64,
+        /// Parts in that attempt.
+        of: u32,
+        /// This part's number.
+        index: u32,
+        /// What was stored.
+        part: PartReport,
+    },
+    /// A member could not store its part.
+    PartFailed {
+        /// Who.
+        worker: WorkerId,
+        /// Updates applied to the weights.
+        step: u64,
+        /// Why.
+        reason: String,
+    },
+    /// The manifest of a checkpoint is stored: the checkpoint exists.
+    CheckpointStored {
+        /// Updates applied to the weights in it.
+        step: u64,
+    },
+    /// The manifest of a checkpoint could not be stored.
+    CheckpointFailed {
+        /// Updates applied to the weights.
+        step: u64,
+        /// Why.
+        reason: String,
+    },
+    /// Another coordinator has taken a higher term: this one must not decide anything more.
+    Fenced {
+        /// What was found.
+        reason: String,
+    },
+    /// A person wants the run to end after the current step, with a checkpoint.
+    Stop {
+        /// Who wants it, for the log.
+        reason: String,
+    },
+    /// Time has passed.
+    Tick,
+}
+
+impl Event {
+    /// The worker that sent the event, if one did.
+    pub fn worker(&self) -> Option<WorkerId> {
+        match self {
+            Event::Hello { worker, .. }
+            | Event::Prepared { worker, .. }
+            | Event::Heartbeat { worker }
+            | Event::Lost { worker, .. }
+            | Event::Leave { worker }
+            | Event::Ready { worker, .. }
+            | Event::Failed { worker, .. }
+            | Event::PartStored { worker, .. }
+            | Event::PartFailed { worker, .. } => Some(*worker),
+            Event::CheckpointStored { .. }
+            | Event::CheckpointFailed { .. }
+            | Event::Fenced { .. }
+            | Event::Stop { .. }
+            | Event::Tick => None,
+        }
+    }
+}

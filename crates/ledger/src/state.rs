@@ -1,0 +1,275 @@
+//! The state machine: `handle(now, event) -> commands`. Every event first changes what is known, then [`settle`]
+//! decides whatever can be decided now; so the order in which facts arrive does not matter for what follows.
+//!
+//! [`settle`]: Ledger::settle
+
+mod checkpoints;
+mod generations;
+mod members;
+
+use std::collections::BTreeMap;
+
+use crate::{
+    Chain, Command, Ending, Event, Generation, PartReport, Record, StepReport, WorkerId,
+    WorkerInfo,
+};
+
+/// Generations in a row that may fail without the loss of a member before the run is given up.
+const FAILURES_BEFORE_GIVING_UP: u32 = 10;
+/// How often storage may refuse the last checkpoint before the run is given up. Each refusal comes after the store's
+/// own retries.
+const FINAL_CHECKPOINT_ATTEMPTS: u32 = 20;
+/// How long the ledger waits for a lost connection to explain a member's failure, in milliseconds.
+const FAILURE_GRACE_MS: u64 = 1_000;
+
+/// What the ledger needs to know of the plan.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Settings {
+    /// Steps in the run.
+    pub steps: u64,
+    /// Micro-batches in a step.
+    pub micro_batches: u64,
+    /// Workers that must be there before the first generation opens.
+    pub min_workers: usize,
+    /// Workers that can take part at most: the number of lanes.
+    pub max_workers: usize,
+    /// Steps between checkpoints.
+    pub checkpoint_every: u64,
+    /// Silence after which a worker is taken for dead, in milliseconds.
+    pub dead_after_ms: u64,
+}
+
+/// Where a coordinator's term begins.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Start {
+    /// The term.
+    pub term: u64,
+    /// Updates applied in the newest whole checkpoint; 0 without one.
+    pub durable: u64,
+    /// The head of the ledger that this checkpoint names; empty without one.
+    pub head: String,
+}
+
+/// What the run is doing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Phase {
+    /// No generation is open: workers are missing.
+    Gathering,
+    /// A generation computes steps.
+    Running,
+    /// All steps are committed, or the run is being stopped: the last checkpoint is under way.
+    Finishing,
+    /// Nothing more will happen.
+    Done,
+}
+
+/// What can be told of a run at any moment.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Status {
+    /// What the run is doing.
+    pub phase: Phase,
+    /// Committed steps.
+    pub step: u64,
+    /// Steps in the run.
+    pub steps: u64,
+    /// The open generation, or the last one.
+    pub generation: u64,
+    /// Members of the open generation.
+    pub members: usize,
+    /// All connected workers: who, what they say of themselves, whether they are members.
+    pub workers: Vec<(WorkerId, WorkerInfo, bool)>,
+    /// Updates applied in the newest checkpoint.
+    pub durable: u64,
+    /// What the last committed step found.
+    pub last: Option<StepReport>,
+}
+
+#[derive(Clone, Debug)]
+struct Worker {
+    info: WorkerInfo,
+    last_heard: u64,
+    prepared: bool,
+    /// Updates applied to the weights it holds.
+    applied: Option<u64>,
+    leaving: bool,
+}
+
+/// A checkpoint on its way: who stores which part, and what is stored already.
+#[derive(Clone, Debug)]
+struct Attempt {
+    members: Vec<WorkerId>,
+    parts: BTreeMap<u32, PartReport>,
+    head: String,
+    loss: Option<f64>,
+}
+
+impl Attempt {
+    /// Whether the checkpoint cannot be finished without this worker.
+    fn waits_for(&self, worker: WorkerId) -> bool {
+        let index = self.members.iter().position(|&member| member == worker);
+        index.is_some_and(|index| !self.parts.contains_key(&(index as u32)))
+    }
+}
+
+/// The coordinator's state. See the crate's head.
+#[derive(Clone, Debug)]
+pub struct Ledger {
+    settings: Settings,
+    term: u64,
+    phase: Phase,
+    workers: BTreeMap<WorkerId, Worker>,
+    generation: Option<Generation>,
+    generations: u64,
+    /// Why the next generation will be opened.
+    reason: String,
+    /// Committed steps.
+    step: u64,
+    durable: u64,
+    ready: BTreeMap<WorkerId, StepReport>,
+    /// Members that could not go on, and since when the first of them.
+    failed: BTreeMap<WorkerId, String>,
+    failed_since: Option<u64>,
+    failures_in_a_row: u32,
+    attempts: BTreeMap<u64, Attempt>,
+    /// Attempts at the last checkpoint that storage refused.
+    refused_attempts: u32,
+    stopping: bool,
+    chain: Chain,
+    last: Option<StepReport>,
+}
+
+impl Ledger {
+    /// The state at the beginning of a term.
+    pub fn new(settings: Settings, start: Start) -> Self {
+        Ledger {
+            settings,
+            term: start.term,
+            phase: Phase::Gathering,
+            workers: BTreeMap::new(),
+            generation: None,
+            generations: 0,
+            reason: "the run starts".to_owned(),
+            step: start.durable,
+            durable: start.durable,
+            ready: BTreeMap::new(),
+            failed: BTreeMap::new(),
+            failed_since: None,
+            failures_in_a_row: 0,
+            attempts: BTreeMap::new(),
+            refused_attempts: 0,
+            stopping: false,
+            chain: Chain::after(&start.head),
+            last: None,
+        }
+    }
+
+    /// Takes an event at time `now` (milliseconds on any clock that does not go back) and says what must be done,
+    /// in order.
+    pub fn handle(&mut self, now: u64, event: Event) -> Vec<Command> {
+        let mut out = Vec::new();
+        if self.phase == Phase::Done {
+            if let Event::Hello { worker, .. } = event {
+                out.push(Command::Dismiss { worker, reason: "the run is over".into() });
+            }
+            return out;
+        }
+        if let Some(worker) = event.worker().and_then(|id| self.workers.get_mut(&id)) {
+            worker.last_heard = now;
+        }
+        self.learn(now, event, &mut out);
+        self.settle(now, &mut out);
+        out
+    }
+
+    /// What can be told of the run now.
+    pub fn status(&self) -> Status {
+        let members = self.generation.as_ref().map_or(&[][..], |generation| &generation.members);
+        let workers = self.workers.iter();
+        Status {
+            phase: self.phase,
+            step: self.step,
+            steps: self.settings.steps,
+            generation: self.generations,
+            members: members.len(),
+            workers: workers.map(|(id, worker)| (*id, worker.info.clone(), members.contains(id))).collect(),
+            durable: self.durable,
+            last: self.last.clone(),
+        }
+    }
+
+    /// Changes what is known. Decides nothing, except about members that are gone.
+    fn learn(&mut self, now: u64, event: Event, out: &mut Vec<Command>) {
+        match event {
+            Event::Hello { worker, info } => self.hello(now, worker, info, out),
+            Event::Prepared { worker, applied } => {
+                if let Some(known) = self.workers.get_mut(&worker) {
+                    (known.prepared, known.applied) = (true, applied);
+                }
+            }
+            Event::Heartbeat { .. } => {}
+            Event::Lost { worker, reason } => self.lose(worker, &reason, out),
+            Event::Leave { worker } => {
+                if let Some(known) = self.workers.get_mut(&worker) {
+                    known.leaving = true;
+                }
+            }
+            Event::Ready { worker, generation, step, report } => {
+                if self.is_current(worker, generation) && step == self.step {
+                    self.ready.insert(worker, report);
+                }
+            }
+            Event::Failed { worker, generation, reason } => {
+                if self.is_current(worker, generation) {
+                    self.failed_since.get_or_insert(now);
+                    self.failed.insert(worker, reason);
+                }
+            }
+            Event::PartStored { worker, step, of, index, part } => {
+                self.part_stored(worker, step, of, index, part, out);
+            }
+            Event::PartFailed { worker, step, reason } => {
+                self.refuse_attempt(step, &format!("{worker} could not store its part: {reason}"), out);
+            }
+            Event::CheckpointStored { step } => {
+                self.attempts.remove(&step);
+                self.durable = self.durable.max(step);
+                self.record(Record::Checkpointed { step }, out);
+            }
+            Event::CheckpointFailed { step, reason } => self.refuse_attempt(step, &reason, out),
+            Event::Fenced { reason } => self.end(Ending::Failed(reason), out),
+            Event::Stop { reason } => {
+                self.stopping = true;
+                out.push(Command::Notice(format!("stopping after the current step: {reason}")));
+            }
+            Event::Tick => self.bury_the_silent(now, out),
+        }
+    }
+
+    /// Decides whatever can be decided now.
+    fn settle(&mut self, now: u64, out: &mut Vec<Command>) {
+        self.give_up_failed_generation(now, out);
+        self.commit_if_all_are_ready(out);
+        if self.phase != Phase::Done && self.generation.is_none() {
+            self.dismiss_the_leaving(out);
+            if self.step >= self.settings.steps || self.stopping {
+                self.finish(out);
+            } else {
+                self.open_generation(out);
+            }
+        }
+    }
+
+    fn record(&mut self, record: Record, out: &mut Vec<Command>) {
+        self.chain.append(&record);
+        out.push(Command::Record(record));
+    }
+
+    fn end(&mut self, ending: Ending, out: &mut Vec<Command>) {
+        self.phase = Phase::Done;
+        self.generation = None;
+        for (worker, _) in std::mem::take(&mut self.workers) {
+            out.push(Command::Dismiss { worker, reason: "the run is over".into() });
+        }
+        out.push(Command::Done(ending));
+    }
+}

@@ -1,0 +1,91 @@
+//! Checkpoints: one part per member, then a manifest; and the end of the run, which waits for the last one.
+
+use std::collections::BTreeMap;
+
+use super::{Attempt, FINAL_CHECKPOINT_ATTEMPTS, Ledger, Phase};
+use crate::{Command, Ending, PartReport, WorkerId};
+
+impl Ledger {
+    pub(super) fn start_checkpoint(&mut self, members: Vec<WorkerId>, out: &mut Vec<Command>) {
+        let attempt = Attempt {
+            members: members.clone(),
+            parts: BTreeMap::new(),
+            head: self.chain.head(),
+            loss: self.last.as_ref().map(|report| report.loss),
+        };
+        self.attempts.insert(self.step, attempt);
+        out.push(Command::Checkpoint { step: self.step, members });
+    }
+
+    pub(super) fn part_stored(
+        &mut self,
+        worker: WorkerId,
+        step: u64,
+        of: u32,
+        index: u32,
+        part: PartReport,
+        out: &mut Vec<Command>,
+    ) {
+        let Some(attempt) = self.attempts.get_mut(&step) else { return };
+        if attempt.members.len() != of as usize || attempt.members.get(index as usize) != Some(&worker) {
+            return; // An attempt that was given up; its parts are orphans.
+        }
+        attempt.parts.insert(index, part);
+        if attempt.parts.len() < attempt.members.len() {
+            return;
+        }
+        let parts: Vec<PartReport> = attempt.parts.values().cloned().collect();
+        if let Some(other) = parts.iter().find(|part| part.state_digest != parts[0].state_digest) {
+            let why = format!("{} and {} are of different weights", parts[0].name, other.name);
+            return self.drop_attempt(step, &why, out);
+        }
+        let (ledger_head, loss) = (attempt.head.clone(), attempt.loss);
+        out.push(Command::CommitCheckpoint { step, parts, ledger_head, loss });
+    }
+
+    /// Storage did not take a checkpoint.
+    pub(super) fn refuse_attempt(&mut self, step: u64, why: &str, out: &mut Vec<Command>) {
+        if self.phase == Phase::Finishing && step == self.step {
+            self.refused_attempts += 1;
+        }
+        self.drop_attempt(step, why, out);
+    }
+
+    pub(super) fn drop_attempt(&mut self, step: u64, why: &str, out: &mut Vec<Command>) {
+        if self.attempts.remove(&step).is_some() {
+            out.push(Command::Notice(format!("the checkpoint of step {step} is given up: {why}")));
+        }
+    }
+
+    /// All steps are committed, or the run is being stopped: store the weights, then let everybody go.
+    pub(super) fn finish(&mut self, out: &mut Vec<Command>) {
+        self.phase = Phase::Finishing;
+        let ending = if self.step >= self.settings.steps { Ending::Completed } else { Ending::Stopped };
+        if self.durable >= self.step {
+            return self.end(ending, out);
+        }
+        if self.attempts.contains_key(&self.step) {
+            return;
+        }
+        let step = self.step;
+        let holders: Vec<WorkerId> =
+            self.workers.iter().filter(|(_, w)| w.applied == Some(step)).map(|(&id, _)| id).collect();
+        if holders.is_empty() {
+            // Everybody died with the last weights: the steps since the checkpoint are computed again.
+            out.push(Command::Notice("no worker holds the weights any more".into()));
+            if self.stopping {
+                return self.end(Ending::Stopped, out);
+            }
+            self.step = self.durable;
+            return self.open_generation(out);
+        }
+        if self.refused_attempts > FINAL_CHECKPOINT_ATTEMPTS {
+            let reason = format!(
+                "the last checkpoint could not be stored; the newest one holds step {}: mend the storage and resume",
+                self.durable
+            );
+            return self.end(Ending::Failed(reason), out);
+        }
+        self.start_checkpoint(holders, out);
+    }
+}

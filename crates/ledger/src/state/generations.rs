@@ -1,0 +1,154 @@
+//! Generations: opened with whoever is there, committed step by step, closed when a member is lost.
+
+use super::{FAILURE_GRACE_MS, FAILURES_BEFORE_GIVING_UP, Ledger, Phase, Worker};
+use crate::{Command, Ending, Generation, Next, Record, StateSource, StepReport, WorkerId};
+
+impl Ledger {
+    pub(super) fn is_current(&self, worker: WorkerId, generation: u64) -> bool {
+        self.generation
+            .as_ref()
+            .is_some_and(|open| open.number == generation && open.rank_of(worker).is_some())
+    }
+
+    pub(super) fn open_generation(&mut self, out: &mut Vec<Command>) {
+        let ready: Vec<WorkerId> =
+            self.workers.iter().filter(|(_, worker)| worker.prepared).map(|(&id, _)| id).collect();
+        let needed = if self.generations == 0 { self.settings.min_workers } else { 1 };
+        if ready.len() < needed.max(1) {
+            return;
+        }
+        let applied = |id: &WorkerId| self.workers[id].applied;
+        if self.generations == 0 {
+            // A coordinator that comes back learns from the workers how far the run had come.
+            self.step = ready.iter().filter_map(applied).max().unwrap_or(0).max(self.step);
+        }
+        let held = ready.iter().any(|id| applied(id) == Some(self.step));
+        if !held && self.step != self.durable {
+            let lost = self.step - self.durable;
+            self.step = self.durable;
+            out.push(Command::Notice(format!(
+                "no worker holds the weights any more: back to the checkpoint of step {}, {lost} steps are redone",
+                self.durable
+            )));
+        }
+        let holds = |id: &WorkerId| self.workers[id].applied == Some(self.step);
+        let (mut members, others): (Vec<_>, Vec<_>) = ready.into_iter().partition(holds);
+        members.extend(others);
+        members.truncate(self.settings.max_workers);
+        let sources = members.iter().enumerate().map(|(rank, id)| match (holds(id), rank) {
+            (true, _) => StateSource::Keep,
+            (false, 0) => StateSource::Restore,
+            (false, _) => StateSource::Receive,
+        });
+        let sources = sources.collect();
+        self.generations += 1;
+        let generation = Generation { number: self.generations, members, step: self.step, sources };
+        let reason = std::mem::take(&mut self.reason);
+        self.record(
+            Record::Opened {
+                term: self.term,
+                generation: generation.number,
+                step: generation.step,
+                members: generation.members.clone(),
+                reason: reason.clone(),
+            },
+            out,
+        );
+        self.generation = Some(generation.clone());
+        self.phase = Phase::Running;
+        out.push(Command::Open { generation, reason });
+    }
+
+    /// Ends the open generation without committing the step in flight.
+    pub(super) fn close_generation(&mut self, why: &str, out: &mut Vec<Command>) {
+        let Some(generation) = self.generation.take() else { return };
+        let members = generation.members.into_iter().filter(|id| self.workers.contains_key(id)).collect();
+        self.clear_votes();
+        self.reason = why.to_owned();
+        self.phase = Phase::Gathering;
+        out.push(Command::Abort { generation: generation.number, members, reason: why.to_owned() });
+    }
+
+    /// A member failed, but nobody is known to be dead: wait a moment for the news, then try with the same members.
+    pub(super) fn give_up_failed_generation(&mut self, now: u64, out: &mut Vec<Command>) {
+        let (Some(since), Some(open)) = (self.failed_since, &self.generation) else { return };
+        if self.failed.len() < open.members.len() && now < since + FAILURE_GRACE_MS {
+            return;
+        }
+        let (worker, reason) = self.failed.first_key_value().expect("failed_since is set with an entry");
+        let why = format!("{worker} could not go on: {reason}");
+        self.failures_in_a_row += 1;
+        self.close_generation(&why, out);
+        if self.failures_in_a_row >= FAILURES_BEFORE_GIVING_UP {
+            let reason = format!("{FAILURES_BEFORE_GIVING_UP} generations failed in a row; the last: {why}");
+            self.end(Ending::Failed(reason), out);
+        }
+    }
+
+    pub(super) fn commit_if_all_are_ready(&mut self, out: &mut Vec<Command>) {
+        let Some(open) = self.generation.clone() else { return };
+        if self.ready.len() < open.members.len() {
+            return;
+        }
+        let report = self.ready[&open.members[0]].clone();
+        if let Some((worker, _)) = self.ready.iter().find(|(_, other)| other.digest != report.digest) {
+            let why =
+                format!("{worker} and {} disagree on the gradient of step {}", open.members[0], self.step);
+            self.failures_in_a_row += 1;
+            self.close_generation(&why, out);
+            if self.failures_in_a_row >= FAILURES_BEFORE_GIVING_UP {
+                self.end(Ending::Failed(why), out);
+            }
+            return;
+        }
+        self.record(self.committed(open.number, &report), out);
+        let step = self.step;
+        self.step += 1;
+        self.failures_in_a_row = 0;
+        self.last = Some(report);
+        self.clear_votes();
+        for member in &open.members {
+            self.workers.get_mut(member).expect("a member is a worker").applied = Some(self.step);
+        }
+        let next = if self.must_regroup(&open) { Next::Wait } else { Next::Continue };
+        let members = open.members.clone();
+        out.push(Command::Commit { generation: open.number, step, members: members.clone(), next });
+        if next == Next::Wait {
+            (self.generation, self.phase) = (None, Phase::Gathering);
+            self.reason = "members come or go".to_owned();
+        }
+        if self.step.is_multiple_of(self.settings.checkpoint_every) && self.step < self.settings.steps {
+            self.start_checkpoint(members, out);
+        }
+    }
+
+    pub(super) fn must_regroup(&self, open: &Generation) -> bool {
+        let spare = |(id, worker): (&WorkerId, &Worker)| {
+            worker.prepared && !worker.leaving && open.rank_of(*id).is_none()
+        };
+        self.step >= self.settings.steps
+            || self.stopping
+            || open.members.iter().any(|member| self.workers[member].leaving)
+            || (open.members.len() < self.settings.max_workers && self.workers.iter().any(spare))
+    }
+
+    pub(super) fn committed(&self, generation: u64, report: &StepReport) -> Record {
+        Record::Committed {
+            generation,
+            step: self.step,
+            first_micro_batch: self.step * self.settings.micro_batches,
+            micro_batches: self.settings.micro_batches,
+            loss: report.loss,
+            targets: report.targets,
+            grad_norm: report.grad_norm,
+            digest: report.digest.clone(),
+            skipped: report.overflowed,
+        }
+    }
+
+    pub(super) fn clear_votes(&mut self) {
+        self.ready.clear();
+        self.failed.clear();
+        self.failed_since = None;
+    }
+}

@@ -1,0 +1,164 @@
+//! Messages to events, decisions to messages.
+
+use ledger::{Event, Generation, PartReport, StateSource, Status, StepReport, WorkerId, WorkerInfo};
+use thiserror::Error;
+
+use crate::v1;
+
+/// A message that no correct peer sends. The session must be closed.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+pub enum Malformed {
+    /// A message without content, or a message inside a message that is missing.
+    #[error("a message lacks its `{0}`")]
+    Missing(&'static str),
+    /// A message at the wrong time.
+    #[error("`{0}` must be the first message of a session, and only that")]
+    OutOfPlace(&'static str),
+    /// The peer speaks another version.
+    #[error(
+        "protocol version {theirs}, but this is version {}: install the same release on all machines",
+        crate::PROTOCOL
+    )]
+    Version {
+        /// The peer's version.
+        theirs: u32,
+    },
+}
+
+/// The first message of a session.
+///
+/// # Errors
+/// If it is not `Hello`, or of another version.
+pub fn hello_of(message: v1::WorkerMessage) -> Result<(WorkerId, WorkerInfo), Malformed> {
+    let Some(v1::worker_message::Kind::Hello(hello)) = message.kind else {
+        return Err(Malformed::OutOfPlace("hello"));
+    };
+    if hello.protocol != crate::PROTOCOL {
+        return Err(Malformed::Version { theirs: hello.protocol });
+    }
+    let info = WorkerInfo { name: hello.name, address: hello.address, platform: hello.platform };
+    Ok((WorkerId(hello.worker), info))
+}
+
+/// A later message of a worker's session, as the ledger's event.
+///
+/// # Errors
+/// If the message is incomplete, or a second `Hello`.
+pub fn event_of(worker: WorkerId, message: v1::WorkerMessage) -> Result<Event, Malformed> {
+    use v1::worker_message::Kind;
+    Ok(match message.kind.ok_or(Malformed::Missing("kind"))? {
+        Kind::Hello(_) => return Err(Malformed::OutOfPlace("hello")),
+        Kind::Prepared(prepared) => Event::Prepared { worker, applied: prepared.applied },
+        Kind::Heartbeat(_) => Event::Heartbeat { worker },
+        Kind::Ready(ready) => Event::Ready {
+            worker,
+            generation: ready.generation,
+            step: ready.step,
+            report: report_of(ready.report.ok_or(Malformed::Missing("report"))?),
+        },
+        Kind::Failed(failed) => {
+            Event::Failed { worker, generation: failed.generation, reason: failed.reason }
+        }
+        Kind::PartStored(stored) => Event::PartStored {
+            worker,
+            step: stored.step,
+            of: stored.of,
+            index: stored.index,
+            part: PartReport {
+                name: stored.name,
+                size: stored.size,
+                checksum: stored.checksum,
+                tensors: stored.tensors,
+                state_digest: stored.state_digest,
+            },
+        },
+        Kind::PartFailed(failed) => Event::PartFailed { worker, step: failed.step, reason: failed.reason },
+        Kind::Leave(_) => Event::Leave { worker },
+    })
+}
+
+fn report_of(report: v1::StepReport) -> StepReport {
+    let v1::StepReport { loss, targets, correct, tokens, grad_norm, digest, overflowed } = report;
+    StepReport { loss, targets, correct, tokens, grad_norm, digest, overflowed }
+}
+
+/// A step's report as a message.
+pub fn step_report(report: &StepReport) -> v1::StepReport {
+    let StepReport { loss, targets, correct, tokens, grad_norm, digest, overflowed } = report.clone();
+    v1::StepReport { loss, targets, correct, tokens, grad_norm, digest, overflowed }
+}
+
+/// What the member of a given rank is told when a generation opens.
+pub fn open_for(generation: &Generation, rank: usize, reason: &str) -> v1::Open {
+    let source = match generation.sources[rank] {
+        StateSource::Keep => v1::StateSource::Keep,
+        StateSource::Receive => v1::StateSource::Receive,
+        StateSource::Restore => v1::StateSource::Restore,
+    };
+    v1::Open {
+        generation: generation.number,
+        rank: rank as u32,
+        world: generation.members.len() as u32,
+        step: generation.step,
+        source: source.into(),
+        broadcast: generation.needs_broadcast(),
+        reason: reason.to_owned(),
+    }
+}
+
+/// The run's status as a message; what the ledger does not know is filled in by the caller.
+pub fn status_of(status: &Status) -> v1::GetStatusResponse {
+    let workers = status.workers.iter().map(|(id, info, member)| v1::WorkerStatus {
+        worker: id.0,
+        name: info.name.clone(),
+        address: info.address.clone(),
+        member: *member,
+    });
+    v1::GetStatusResponse {
+        phase: format!("{:?}", status.phase).to_lowercase(),
+        generation: status.generation,
+        step: status.step,
+        steps: status.steps,
+        durable: status.durable,
+        last: status.last.as_ref().map(step_report),
+        workers: workers.collect(),
+        ..Default::default()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_session_begins_with_hello_and_has_only_one() {
+        let hello = v1::WorkerMessage {
+            kind: Some(v1::worker_message::Kind::Hello(v1::Hello {
+                worker: 7,
+                protocol: crate::PROTOCOL,
+                ..Default::default()
+            })),
+        };
+        assert_eq!(hello_of(hello.clone()).unwrap().0, WorkerId(7));
+        assert_eq!(event_of(WorkerId(7), hello), Err(Malformed::OutOfPlace("hello")));
+        assert_eq!(hello_of(v1::WorkerMessage { kind: None }), Err(Malformed::OutOfPlace("hello")));
+        assert_eq!(event_of(WorkerId(7), v1::WorkerMessage { kind: None }), Err(Malformed::Missing("kind")));
+    }
+
+    #[test]
+    fn a_report_survives_the_wire() {
+        let report = StepReport {
+            loss: 1.5,
+            targets: 3,
+            correct: 1,
+            tokens: 20,
+            grad_norm: 0.25,
+            digest: "ab".into(),
+            overflowed: true,
+        };
+        assert_eq!(report_of(step_report(&report)), report);
+        let ready = v1::Ready { generation: 1, step: 2, report: None };
+        let message = v1::WorkerMessage { kind: Some(v1::worker_message::Kind::Ready(ready)) };
+        assert_eq!(event_of(WorkerId(1), message), Err(Malformed::Missing("report")));
+    }
+}

@@ -1,0 +1,161 @@
+//! What a worker needs of the thing that computes. Knows nothing of how it does that.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use families::{HostBatch, Recipe};
+use ledger::StepReport;
+use plan::RunPlan;
+use thiserror::Error;
+
+/// An engine's failure, by what the worker must do about it.
+#[derive(Debug, Clone, Error)]
+pub enum EngineError {
+    /// A peer is gone or was cut off: report it and wait for the next generation.
+    #[error("a peer was lost: {0}")]
+    PeerLost(String),
+    /// The engine cannot go on; the process must end.
+    #[error("{0}")]
+    Fatal(String),
+}
+
+/// What an engine is made from.
+#[derive(Clone)]
+pub struct EngineSetup {
+    /// The plan.
+    pub plan: RunPlan,
+    /// The family's part of it.
+    pub recipe: Arc<dyn Recipe>,
+}
+
+/// A member's place in a generation.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Membership {
+    /// The generation.
+    pub generation: u64,
+    /// This member's rank.
+    pub rank: usize,
+    /// Members in the generation.
+    pub world: usize,
+    /// The address under which the other members reach this one.
+    pub address: String,
+}
+
+/// The store through which members find each other. All calls block.
+pub trait Rendezvous: Send + Sync {
+    /// Sets a key.
+    ///
+    /// # Errors
+    /// In words, as for the other calls.
+    fn set(&self, key: &str, value: &[u8]) -> Result<(), String>;
+    /// Waits until a key is there.
+    ///
+    /// # Errors
+    /// If it is not within the time.
+    fn get(&self, key: &str, timeout: Duration) -> Result<Vec<u8>, String>;
+    /// Adds to a counter and returns its new value.
+    ///
+    /// # Errors
+    /// In words.
+    fn add(&self, key: &str, amount: i64) -> Result<i64, String>;
+    /// Whether all keys are there.
+    ///
+    /// # Errors
+    /// In words.
+    fn check(&self, keys: &[&str]) -> Result<bool, String>;
+}
+
+/// A tensor of the training state.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TensorInfo {
+    /// Its name in checkpoints.
+    pub name: String,
+    /// Its shape.
+    pub shape: Vec<usize>,
+    /// Its size in bytes.
+    pub bytes: usize,
+}
+
+/// Weights, optimizer and collective of one worker. Called from one thread, in the order in which things happen in a
+/// step: [`begin`](Self::begin), [`micro_batch`](Self::micro_batch) for each, [`reduce`](Self::reduce), and when the
+/// step is committed, [`apply`](Self::apply).
+pub trait StepEngine {
+    /// Updates applied to the weights; `None` before there are any.
+    fn applied(&self) -> Option<u64>;
+
+    /// Connects the members of a generation. Returns what breaks off a blocked collective, from any thread.
+    ///
+    /// # Errors
+    /// [`EngineError::PeerLost`] if not all of them came.
+    fn join(
+        &mut self,
+        membership: &Membership,
+        rendezvous: Arc<dyn Rendezvous>,
+    ) -> Result<Box<dyn Fn() + Send + Sync>, EngineError>;
+
+    /// Leaves the generation; connections are closed, so that peers notice.
+    fn leave(&mut self);
+
+    /// Makes the weights of step 0 from the plan's seed.
+    ///
+    /// # Errors
+    /// [`EngineError::Fatal`].
+    fn initialise(&mut self) -> Result<(), EngineError>;
+
+    /// Gives all members the state of rank 0.
+    ///
+    /// # Errors
+    /// [`EngineError::PeerLost`].
+    fn broadcast(&mut self) -> Result<(), EngineError>;
+
+    /// Forgets the gradients of the step in flight.
+    ///
+    /// # Errors
+    /// [`EngineError::Fatal`].
+    fn begin(&mut self) -> Result<(), EngineError>;
+
+    /// Adds the gradient of a micro-batch (its index counts over the run).
+    ///
+    /// # Errors
+    /// [`EngineError::Fatal`].
+    fn micro_batch(&mut self, index: u64, batch: &HostBatch) -> Result<(), EngineError>;
+
+    /// Sums the gradients of all members.
+    ///
+    /// # Errors
+    /// [`EngineError::PeerLost`] if one of them is gone.
+    fn reduce(&mut self) -> Result<StepReport, EngineError>;
+
+    /// Applies the reduced gradient.
+    ///
+    /// # Errors
+    /// [`EngineError::Fatal`].
+    fn apply(&mut self) -> Result<(), EngineError>;
+
+    /// The tensors of the state, in a fixed order.
+    fn tensors(&self) -> Vec<TensorInfo>;
+
+    /// A copy of the `index`-th of these tensors.
+    ///
+    /// # Errors
+    /// [`EngineError::Fatal`].
+    fn copy_tensor(&self, index: usize) -> Result<Vec<u8>, EngineError>;
+
+    /// A hash of the whole state.
+    ///
+    /// # Errors
+    /// [`EngineError::Fatal`].
+    fn state_digest(&self) -> Result<String, EngineError>;
+
+    /// Sets a tensor of the state by its name.
+    ///
+    /// # Errors
+    /// [`EngineError::Fatal`] if there is none, or of another shape.
+    fn load(&mut self, name: &str, shape: &[usize], bytes: &[u8]) -> Result<(), EngineError>;
+
+    /// Ends loading: from here on the engine holds the state after `step` updates.
+    ///
+    /// # Errors
+    /// [`EngineError::Fatal`] if a tensor was not set.
+    fn finish_load(&mut self, step: u64) -> Result<(), EngineError>;
+}

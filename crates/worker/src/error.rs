@@ -1,0 +1,54 @@
+//! What ends a worker.
+
+use thiserror::Error;
+
+use crate::{EngineError, FeedError};
+
+/// A worker that cannot go on.
+#[derive(Debug, Error)]
+pub enum WorkerError {
+    /// Nobody answers. Start the coordinator, or name another address.
+    #[error(
+        "no coordinator answers at {url} ({reason}); start one with `cloze coordinator CONFIG --listen ADDR`, or check the address"
+    )]
+    NoCoordinator {
+        /// The address that was tried.
+        url: String,
+        /// What the last attempt said.
+        reason: String,
+    },
+    /// The coordinator turned the worker away.
+    #[error("the coordinator refused this worker: {0}")]
+    Refused(String),
+    /// The peer does not speak the protocol.
+    #[error("the coordinator at {url} sent what this worker does not understand: {reason}")]
+    Protocol {
+        /// The coordinator's address.
+        url: String,
+        /// What was wrong.
+        reason: String,
+    },
+    /// The plan does not fit this program or the dataset.
+    #[error(transparent)]
+    Plan(#[from] plan::ConfigError),
+    /// Dataset or run state cannot be read.
+    #[error(transparent)]
+    Store(#[from] store::StoreError),
+    /// The data cannot be made into micro-batches.
+    #[error(transparent)]
+    Feed(#[from] FeedError),
+    /// The engine cannot go on.
+    #[error(transparent)]
+    Engine(#[from] EngineError),
+}
+
+impl WorkerError {
+    /// Whether the user has to change something (exit code 2), as opposed to a failure (exit code 1).
+    pub fn is_bad_input(&self) -> bool {
+        match self {
+            WorkerError::Plan(_) => true,
+            WorkerError::Store(error) | WorkerError::Feed(FeedError::Store(error)) => error.is_bad_input(),
+            _ => false,
+        }
+    }
+}

@@ -1,0 +1,312 @@
+//! The loop of a member, on a thread of its own: open a generation, step after step until it ends, wait for the next.
+//! Blocks in the engine; the session interrupts it. Knows nothing of gRPC but its messages.
+
+use std::sync::Arc;
+use std::sync::mpsc::Receiver;
+
+use store::{PartName, RunStore, Tensor};
+use tokio::runtime::Handle;
+use tokio::sync::mpsc::UnboundedSender;
+use tonic::transport::Channel;
+use wire::v1;
+use wire::v1::coordinator_client::CoordinatorClient;
+use wire::v1::coordinator_message::Kind;
+use wire::v1::worker_message;
+
+use crate::feed::Feed;
+use crate::interrupt::Interrupt;
+use crate::rendezvous::RemoteRendezvous;
+use crate::{EngineError, Materials, Membership, StepEngine, WorkerError};
+
+/// What reaches the member's thread.
+pub(crate) enum Order {
+    /// A session has begun (again): say what you hold.
+    Welcome(CoordinatorClient<Channel>),
+    /// A message of the coordinator.
+    Message(Kind),
+    /// The session is lost.
+    Disconnected,
+}
+
+/// Why a generation, or the whole membership, is over for this member.
+enum Over {
+    /// Wait for the next generation.
+    Generation,
+    /// Go, without error.
+    Dismissed,
+}
+
+pub(crate) struct Member {
+    pub(crate) engine: Box<dyn StepEngine>,
+    pub(crate) materials: Arc<Materials>,
+    pub(crate) run: RunStore,
+    pub(crate) runtime: Handle,
+    pub(crate) interrupt: Arc<Interrupt>,
+    pub(crate) orders: Receiver<Order>,
+    /// Unbounded, but the protocol bounds it: a member waits for an answer after each message about a step.
+    pub(crate) outbox: UnboundedSender<worker_message::Kind>,
+    pub(crate) address: String,
+    pub(crate) client: Option<CoordinatorClient<Channel>>,
+}
+
+impl Member {
+    /// Serves until it is dismissed.
+    pub(crate) fn serve(mut self) -> Result<(), WorkerError> {
+        loop {
+            match self.next_order()? {
+                Order::Welcome(client) => {
+                    self.client = Some(client);
+                    self.say(worker_message::Kind::Prepared(v1::Prepared { applied: self.engine.applied() }));
+                }
+                Order::Disconnected => self.engine.leave(),
+                Order::Message(Kind::Open(open)) => {
+                    let over = self.generation(&open);
+                    self.engine.leave();
+                    match over {
+                        Ok(Over::Generation) => {}
+                        Ok(Over::Dismissed) => return Ok(()),
+                        Err(WorkerError::Engine(EngineError::PeerLost(reason))) => {
+                            tracing::warn!(
+                                generation = open.generation,
+                                reason,
+                                "this generation is over for us"
+                            );
+                            self.say(worker_message::Kind::Failed(v1::Failed {
+                                generation: open.generation,
+                                reason,
+                            }));
+                        }
+                        Err(error) => return Err(error),
+                    }
+                }
+                Order::Message(Kind::Checkpoint(checkpoint)) => self.checkpoint(&checkpoint)?,
+                Order::Message(Kind::Dismiss(_)) => return Ok(()),
+                Order::Message(Kind::Refuse(refuse)) => return Err(WorkerError::Refused(refuse.reason)),
+                // The end of a generation that we have left already.
+                Order::Message(Kind::Abort(_) | Kind::Commit(_) | Kind::Welcome(_)) => {}
+            }
+        }
+    }
+
+    /// One generation, from its first step to its end.
+    fn generation(&mut self, open: &v1::Open) -> Result<Over, WorkerError> {
+        let membership = Membership {
+            generation: open.generation,
+            rank: open.rank as usize,
+            world: open.world as usize,
+            address: self.address.clone(),
+        };
+        self.join(&membership)?;
+        self.provide_state(open)?;
+        let mut feed = Feed::start(self.materials.clone(), open.rank, open.world, open.step);
+        loop {
+            let step = self.engine.applied().unwrap_or(0);
+            self.engine.begin()?;
+            for _ in 0..self.materials.share(open.rank, open.world, step) {
+                if let Some(over) = self.interruption(open.generation)? {
+                    return Ok(over);
+                }
+                let (index, batch) = feed.next()?;
+                self.engine.micro_batch(index, &batch)?;
+            }
+            let report = self.engine.reduce()?;
+            self.say(worker_message::Kind::Ready(v1::Ready {
+                generation: open.generation,
+                step,
+                report: Some(wire::step_report(&report)),
+            }));
+            if let Some(over) = self.decision(open.generation, step)? {
+                return Ok(over);
+            }
+        }
+    }
+
+    fn join(&mut self, membership: &Membership) -> Result<(), WorkerError> {
+        let client = self.client.clone().ok_or_else(|| EngineError::PeerLost("no session".into()))?;
+        let generation = membership.generation;
+        let rendezvous = RemoteRendezvous {
+            client,
+            runtime: self.runtime.clone(),
+            generation,
+            interrupt: self.interrupt.clone(),
+        };
+        let breaker = self.engine.join(membership, Arc::new(rendezvous))?;
+        self.interrupt.arm(generation, breaker);
+        Ok(())
+    }
+
+    /// Afterwards every member holds the weights of the generation's step.
+    fn provide_state(&mut self, open: &v1::Open) -> Result<(), WorkerError> {
+        if open.source() == v1::StateSource::Restore {
+            self.restore(open.step)?;
+        }
+        if open.broadcast {
+            self.engine.broadcast()?;
+        }
+        if self.engine.applied() != Some(open.step) {
+            let holds = self.engine.applied();
+            let reason = format!(
+                "generation {} begins at step {}, but this worker holds {holds:?}",
+                open.generation, open.step
+            );
+            return Err(EngineError::Fatal(reason).into());
+        }
+        Ok(())
+    }
+
+    fn restore(&mut self, step: u64) -> Result<(), WorkerError> {
+        if step == 0 {
+            return Ok(self.engine.initialise()?);
+        }
+        tracing::info!(step, "restoring from a checkpoint");
+        let checkpoints = self.run.checkpoints();
+        let manifest = self.runtime.block_on(checkpoints.manifest(step))?;
+        let engine = &mut self.engine;
+        let load = |tensor: Tensor| -> Result<(), WorkerError> {
+            Ok(engine.load(&tensor.name, &tensor.shape, &tensor.bytes)?)
+        };
+        self.runtime.block_on(checkpoints.load_into(&manifest, load))?;
+        self.engine.finish_load(step)?;
+        let digest = self.engine.state_digest()?;
+        if digest != manifest.state_digest {
+            let reason = format!(
+                "the checkpoint of step {step} has the state hash {}, but loading it gave {digest}",
+                manifest.state_digest
+            );
+            return Err(EngineError::Fatal(reason).into());
+        }
+        Ok(())
+    }
+
+    /// Looks for orders without waiting.
+    fn interruption(&mut self, generation: u64) -> Result<Option<Over>, WorkerError> {
+        while let Ok(order) = self.orders.try_recv() {
+            if let Some(over) = self.interrupted_by(order, generation)? {
+                return Ok(Some(over));
+            }
+        }
+        Ok(None)
+    }
+
+    /// Waits for the decision on a step that is reduced; applies it if it is committed.
+    fn decision(&mut self, generation: u64, step: u64) -> Result<Option<Over>, WorkerError> {
+        loop {
+            match self.next_order()? {
+                Order::Message(Kind::Commit(commit))
+                    if commit.generation == generation && commit.step == step =>
+                {
+                    self.engine.apply()?;
+                    return Ok(commit.wait.then_some(Over::Generation));
+                }
+                order => {
+                    if let Some(over) = self.interrupted_by(order, generation)? {
+                        return Ok(Some(over));
+                    }
+                }
+            }
+        }
+    }
+
+    /// What an order means in the middle of a generation.
+    fn interrupted_by(&mut self, order: Order, generation: u64) -> Result<Option<Over>, WorkerError> {
+        match order {
+            // The weights are those of the last committed step until the next commit: now is as good as then.
+            Order::Message(Kind::Checkpoint(checkpoint)) => self.checkpoint(&checkpoint).map(|()| None),
+            Order::Message(Kind::Abort(abort)) if abort.generation == generation => {
+                Ok(Some(Over::Generation))
+            }
+            Order::Message(Kind::Dismiss(_)) => Ok(Some(Over::Dismissed)),
+            Order::Message(Kind::Refuse(refuse)) => Err(WorkerError::Refused(refuse.reason)),
+            Order::Disconnected => Ok(Some(Over::Generation)),
+            Order::Message(_) => Ok(None),
+            Order::Welcome(client) => {
+                self.client = Some(client);
+                self.say(worker_message::Kind::Prepared(v1::Prepared { applied: self.engine.applied() }));
+                Ok(Some(Over::Generation))
+            }
+        }
+    }
+
+    /// Copies this member's part of the state; a task stores it while training goes on.
+    fn checkpoint(&mut self, order: &v1::Checkpoint) -> Result<(), WorkerError> {
+        let v1::Checkpoint { step, index, of } = *order;
+        if self.engine.applied() != Some(step) {
+            let reason = format!("this worker holds step {:?}", self.engine.applied());
+            self.say(worker_message::Kind::PartFailed(v1::PartFailed { step, reason }));
+            return Ok(());
+        }
+        let state_digest = self.engine.state_digest()?;
+        let tensors = self.copy_part(index as usize, of as usize)?;
+        let (checkpoints, outbox) = (self.run.checkpoints(), self.outbox.clone());
+        self.runtime.spawn(async move {
+            let stored = checkpoints.write_part(step, PartName { index, of }, tensors).await;
+            let message = match stored {
+                Ok(part) => worker_message::Kind::PartStored(v1::PartStored {
+                    step,
+                    index,
+                    of,
+                    name: part.name,
+                    size: part.size,
+                    checksum: part.checksum,
+                    tensors: part.tensors,
+                    state_digest,
+                }),
+                Err(error) => {
+                    worker_message::Kind::PartFailed(v1::PartFailed { step, reason: error.to_string() })
+                }
+            };
+            let _ = outbox.send(message);
+        });
+        Ok(())
+    }
+
+    fn copy_part(&self, index: usize, of: usize) -> Result<Vec<Tensor>, WorkerError> {
+        let tensors = self.engine.tensors();
+        let sizes: Vec<usize> = tensors.iter().map(|tensor| tensor.bytes).collect();
+        let mut copied = Vec::new();
+        for number in part_of(&sizes, index, of) {
+            let bytes = self.engine.copy_tensor(number)?.into();
+            let (name, shape) = (tensors[number].name.clone(), tensors[number].shape.clone());
+            copied.push(Tensor { name, shape, bytes });
+        }
+        Ok(copied)
+    }
+
+    fn next_order(&self) -> Result<Order, WorkerError> {
+        self.orders.recv().map_err(|_| EngineError::Fatal("the session's task is gone".into()).into())
+    }
+
+    fn say(&self, message: worker_message::Kind) {
+        let _ = self.outbox.send(message);
+    }
+}
+
+/// The tensors of part `index` of `of`: consecutive ones, so that every part is about as large as the others.
+fn part_of(sizes: &[usize], index: usize, of: usize) -> std::ops::Range<usize> {
+    let total: usize = sizes.iter().sum();
+    let ends = sizes.iter().scan(0, |end, size| {
+        *end += size;
+        Some(*end)
+    });
+    // A tensor belongs to the part in which its middle lies.
+    let middles: Vec<usize> = ends.zip(sizes).map(|(end, size)| end - size / 2).collect();
+    let first = |part: usize| middles.partition_point(|&middle| middle * of < part * total);
+    let end = if index + 1 == of { sizes.len() } else { first(index + 1) };
+    first(index).min(end)..end
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn parts_hold_every_tensor_once_and_are_about_equal() {
+        let sizes = [400, 1, 1, 100, 100, 100, 100, 0, 30, 30];
+        for of in 1..14 {
+            let parts: Vec<_> = (0..of).map(|index| part_of(&sizes, index, of)).collect();
+            let all: Vec<usize> = parts.iter().cloned().flatten().collect();
+            assert_eq!(all, (0..sizes.len()).collect::<Vec<_>>(), "{of} parts");
+        }
+        assert_eq!((part_of(&sizes, 0, 2), part_of(&sizes, 1, 2)), (0..3, 3..10));
+    }
+}

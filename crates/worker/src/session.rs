@@ -1,0 +1,308 @@
+//! The session with the coordinator: connects, says hello, passes messages both ways, sends heartbeats. When the
+//! coordinator is gone it waits and tries again, while the member's thread keeps the weights.
+
+use std::sync::Arc;
+use std::sync::mpsc as blocking;
+use std::time::Duration;
+
+use plan::RunPlan;
+use store::{Dataset, RunStore};
+use tokio::sync::{mpsc, oneshot, watch};
+use tokio::time::Instant;
+use tokio_stream::wrappers::ReceiverStream;
+use tonic::Streaming;
+use tonic::transport::{Channel, Endpoint};
+use wire::v1;
+use wire::v1::coordinator_client::CoordinatorClient;
+use wire::v1::coordinator_message::Kind;
+use wire::v1::worker_message;
+
+use crate::interrupt::Interrupt;
+use crate::member::{Member, Order};
+use crate::{EngineError, EngineSetup, Materials, StepEngine, WorkerError};
+
+/// Waits between attempts to connect grow up to this.
+const LONGEST_BACK_OFF: Duration = Duration::from_secs(2);
+
+/// What a worker is told when it is started.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// The coordinator's URL.
+    pub coordinator: String,
+    /// Random; names this process.
+    pub id: u64,
+    /// Host and process, for people.
+    pub name: String,
+    /// The address under which other workers reach this one.
+    pub address: String,
+    /// Processor features and library versions.
+    pub platform: String,
+    /// How long to try to reach the coordinator before giving up.
+    pub patience: Duration,
+}
+
+/// How a session ended.
+enum Ended {
+    /// The run, or this worker's part in it, is over.
+    Over,
+    /// The connection is gone.
+    Lost(String),
+}
+
+/// Serves one run: until the coordinator dismisses the worker, or it cannot go on. `leave` turning true means a clean
+/// leave after the current step. `build` makes the engine, on the thread that will drive it.
+///
+/// # Errors
+/// See [`WorkerError`].
+pub async fn run<B>(options: Options, leave: watch::Receiver<bool>, build: B) -> Result<(), WorkerError>
+where
+    B: FnOnce(EngineSetup) -> Result<Box<dyn StepEngine>, EngineError> + Send + 'static,
+{
+    let mut session = Session {
+        options,
+        leave,
+        interrupt: Arc::new(Interrupt::default()),
+        member: None,
+        build: Some(Box::new(build)),
+    };
+    let mut since = Instant::now();
+    let mut back_off = Duration::from_millis(50);
+    loop {
+        let reason = match session.once().await {
+            Ok(Ended::Over) => return session.join().await,
+            Ok(Ended::Lost(reason)) => {
+                (since, back_off) = (Instant::now(), Duration::from_millis(50));
+                tracing::warn!(reason, "the coordinator is gone; waiting for it to come back");
+                reason
+            }
+            Err(WorkerError::NoCoordinator { reason, .. }) => reason,
+            Err(error) => return Err(error),
+        };
+        if since.elapsed() + back_off > session.options.patience {
+            return Err(WorkerError::NoCoordinator { url: session.options.coordinator.clone(), reason });
+        }
+        tokio::time::sleep(back_off).await;
+        back_off = (back_off * 2).min(LONGEST_BACK_OFF);
+    }
+}
+
+type Build = Box<dyn FnOnce(EngineSetup) -> Result<Box<dyn StepEngine>, EngineError> + Send>;
+
+struct Session {
+    options: Options,
+    leave: watch::Receiver<bool>,
+    interrupt: Arc<Interrupt>,
+    member: Option<Running>,
+    build: Option<Build>,
+}
+
+/// The member's thread, as the session sees it.
+struct Running {
+    orders: blocking::Sender<Order>,
+    outbox: mpsc::UnboundedReceiver<worker_message::Kind>,
+    ended: oneshot::Receiver<Result<(), WorkerError>>,
+}
+
+impl Session {
+    /// Waits for the member's thread to end, and passes on how.
+    async fn join(mut self) -> Result<(), WorkerError> {
+        match self.member.take() {
+            Some(running) => {
+                let Running { orders, ended, .. } = running;
+                drop(orders);
+                ended.await.unwrap_or_else(|_| Err(broken_thread()))
+            }
+            None => Ok(()),
+        }
+    }
+
+    /// One connection, from hello to its end.
+    async fn once(&mut self) -> Result<Ended, WorkerError> {
+        let (client, to_coordinator, mut messages) = self.connect().await?;
+        let welcome = match self.first_message(&mut messages).await? {
+            Kind::Welcome(welcome) => welcome,
+            Kind::Dismiss(_) => return Ok(Ended::Over),
+            Kind::Refuse(refuse) => return Err(WorkerError::Refused(refuse.reason)),
+            _ => return Err(self.protocol("a first message that is no welcome")),
+        };
+        if self.member.is_none() {
+            self.member = Some(self.start_member(&welcome).await?);
+        }
+        self.interrupt.enter();
+        self.order(Order::Welcome(client));
+        let ended = self.pump(&welcome, to_coordinator, messages).await;
+        if let Ok(Ended::Lost(_)) = &ended {
+            self.interrupt.cut_off();
+            self.order(Order::Disconnected);
+        }
+        ended
+    }
+
+    fn order(&self, order: Order) {
+        if let Some(running) = &self.member {
+            let _ = running.orders.send(order);
+        }
+    }
+
+    fn protocol(&self, reason: &str) -> WorkerError {
+        WorkerError::Protocol { url: self.options.coordinator.clone(), reason: reason.to_owned() }
+    }
+
+    async fn connect(
+        &self,
+    ) -> Result<
+        (CoordinatorClient<Channel>, mpsc::Sender<v1::WorkerMessage>, Streaming<v1::CoordinatorMessage>),
+        WorkerError,
+    > {
+        let url = &self.options.coordinator;
+        let nobody = |reason: String| WorkerError::NoCoordinator { url: url.clone(), reason };
+        let endpoint =
+            Endpoint::from_shared(url.clone()).map_err(|error| self.protocol(&error.to_string()))?;
+        let channel = endpoint
+            .connect_timeout(Duration::from_secs(5))
+            .tcp_nodelay(true)
+            .http2_keep_alive_interval(Duration::from_secs(5))
+            .keep_alive_timeout(Duration::from_secs(10))
+            .keep_alive_while_idle(true)
+            .connect()
+            .await
+            .map_err(|error| nobody(root_cause(&error)))?;
+        let mut client = CoordinatorClient::new(channel);
+        let (to_coordinator, outgoing) = mpsc::channel(64);
+        let hello = v1::Hello {
+            worker: self.options.id,
+            protocol: wire::PROTOCOL,
+            name: self.options.name.clone(),
+            address: self.options.address.clone(),
+            platform: self.options.platform.clone(),
+        };
+        let _ = to_coordinator.send(message(worker_message::Kind::Hello(hello))).await;
+        let messages =
+            client.session(ReceiverStream::new(outgoing)).await.map_err(|status| match status.code() {
+                tonic::Code::FailedPrecondition => WorkerError::Refused(status.message().to_owned()),
+                _ => nobody(status.message().to_owned()),
+            })?;
+        Ok((client, to_coordinator, messages.into_inner()))
+    }
+
+    async fn first_message(
+        &self,
+        messages: &mut Streaming<v1::CoordinatorMessage>,
+    ) -> Result<Kind, WorkerError> {
+        let lost = |reason: &str| WorkerError::NoCoordinator {
+            url: self.options.coordinator.clone(),
+            reason: reason.to_owned(),
+        };
+        let first = messages.message().await.map_err(|status| lost(status.message()))?;
+        first.and_then(|message| message.kind).ok_or_else(|| lost("it closed the session at once"))
+    }
+
+    /// Reads everything that the plan names, and starts the thread that will hold the weights.
+    async fn start_member(&mut self, welcome: &v1::Welcome) -> Result<Running, WorkerError> {
+        let plan = RunPlan::parse("the coordinator's plan", &welcome.plan, &[])?;
+        let dataset = Dataset::open(&plan.data.dataset).await?;
+        let run = RunStore::open(&welcome.run_store)?;
+        let family = families::find(&plan.model.family)?;
+        let recipe = (family.parse)(&plan, "the coordinator's plan", &dataset.vocabulary())?;
+        let packing = run
+            .packing(&welcome.packing)
+            .await?
+            .ok_or_else(|| self.protocol("the packing that it names is not in the run's store"))?;
+        let runtime = tokio::runtime::Handle::current();
+        let setup = EngineSetup { plan: plan.clone(), recipe: recipe.clone() };
+        let materials = Arc::new(Materials::new(plan, recipe, dataset, packing.counts, runtime.clone()));
+        let build = self.build.take().ok_or_else(broken_thread)?;
+        let (orders, inbox) = blocking::channel();
+        let (to_outbox, outbox) = mpsc::unbounded_channel();
+        let (end, ended) = oneshot::channel();
+        let (interrupt, address) = (self.interrupt.clone(), self.options.address.clone());
+        let serve = move || -> Result<(), WorkerError> {
+            let engine = build(setup)?;
+            Member {
+                engine,
+                materials,
+                run,
+                runtime,
+                interrupt,
+                orders: inbox,
+                outbox: to_outbox,
+                address,
+                client: None,
+            }
+            .serve()
+        };
+        std::thread::Builder::new()
+            .name("member".into())
+            .spawn(move || drop(end.send(serve())))
+            .map_err(|error| EngineError::Fatal(format!("no thread for the engine: {error}")))?;
+        Ok(Running { orders, outbox, ended })
+    }
+
+    /// Passes messages both ways until one side ends.
+    async fn pump(
+        &mut self,
+        welcome: &v1::Welcome,
+        to_coordinator: mpsc::Sender<v1::WorkerMessage>,
+        mut messages: Streaming<v1::CoordinatorMessage>,
+    ) -> Result<Ended, WorkerError> {
+        let mut heartbeat = tokio::time::interval(Duration::from_millis(welcome.heartbeat_ms.max(10)));
+        heartbeat.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        let (mut leave, mut leaving) = (self.leave.clone(), false);
+        let interrupt = self.interrupt.clone();
+        let running = self.member.as_mut().ok_or_else(broken_thread)?;
+        loop {
+            let outgoing = tokio::select! {
+                incoming = messages.message() => match incoming {
+                    Ok(Some(v1::CoordinatorMessage { kind: Some(kind), .. })) => {
+                        if let Kind::Abort(abort) = &kind {
+                            interrupt.end(abort.generation);
+                        }
+                        let over = matches!(kind, Kind::Dismiss(_) | Kind::Refuse(_));
+                        if over {
+                            interrupt.cut_off();
+                        }
+                        let _ = running.orders.send(Order::Message(kind));
+                        if over {
+                            return Ok(Ended::Over);
+                        }
+                        continue;
+                    }
+                    Ok(Some(_)) => continue,
+                    Ok(None) => return Ok(Ended::Lost("it closed the session".into())),
+                    Err(status) => return Ok(Ended::Lost(status.message().to_owned())),
+                },
+                ended = &mut running.ended => {
+                    let ended = ended.unwrap_or_else(|_| Err(broken_thread()));
+                    self.member = None;
+                    return ended.map(|()| Ended::Over);
+                }
+                Some(outgoing) = running.outbox.recv() => outgoing,
+                _ = heartbeat.tick() => worker_message::Kind::Heartbeat(v1::Heartbeat {}),
+                _ = leave.wait_for(|&leave| leave), if !leaving => {
+                    leaving = true;
+                    worker_message::Kind::Leave(v1::Leave {})
+                }
+            };
+            if to_coordinator.send(message(outgoing)).await.is_err() {
+                return Ok(Ended::Lost("it closed the session".into()));
+            }
+        }
+    }
+}
+
+fn message(kind: worker_message::Kind) -> v1::WorkerMessage {
+    v1::WorkerMessage { kind: Some(kind) }
+}
+
+fn broken_thread() -> WorkerError {
+    EngineError::Fatal("the engine's thread broke; see the log".into()).into()
+}
+
+/// tonic says only "transport error"; what happened stands behind it.
+fn root_cause(error: &dyn std::error::Error) -> String {
+    let mut cause = error;
+    while let Some(source) = cause.source() {
+        cause = source;
+    }
+    cause.to_string()
+}
