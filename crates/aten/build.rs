@@ -1,15 +1,17 @@
-//! Compiles the C++ shim against the libtorch that `LIBTORCH` points to. It links nothing itself: `torch-sys`
-//! already names the libraries (`torch_cpu`, `c10`, `gomp`), and the linker drops those nobody refers to.
+//! Compiles the C++ shim against the libtorch that `LIBTORCH` points to, and lets `cargo test` and `cargo run` find it.
+//! `torch-sys` names the other libraries (`c10`, `gomp`), and the linker drops those that nobody refers to.
 
-use std::env;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::exit;
+use std::{env, fs, io};
 
 fn main() {
     println!("cargo::rerun-if-changed=cpp");
     println!("cargo::rerun-if-env-changed=LIBTORCH");
     let Some(libtorch) = env::var_os("LIBTORCH").map(PathBuf::from) else {
-        println!("cargo::error=LIBTORCH is not set: run `cargo xtask setup`, and cargo from inside this repository");
+        println!(
+            "cargo::error=LIBTORCH is not set: run `cargo xtask setup`, and cargo from inside this repository"
+        );
         exit(1);
     };
     let include = libtorch.join("include");
@@ -40,4 +42,25 @@ fn main() {
         .flag("-fno-math-errno")
         .files(["cpp/kernels.cpp", "cpp/runtime.cpp", "cpp/gloo.cpp"])
         .compile("cloze_aten");
+    if let Err(error) = show_cargo_the_libraries(&libtorch.join("lib")) {
+        println!("cargo::error=cannot link {} into the build directory: {error}", libtorch.display());
+        exit(1);
+    }
+}
+
+/// Cargo sets the library path of what it runs, over any configured one, and takes only search directories inside the
+/// target directory into it. So there is a link to libtorch's libraries in there.
+fn show_cargo_the_libraries(libraries: &Path) -> io::Result<()> {
+    let out = env::var_os("OUT_DIR").ok_or_else(|| io::Error::other("cargo did not set OUT_DIR"))?;
+    let link = PathBuf::from(out).join("libtorch");
+    match fs::remove_file(&link) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+        _ => {}
+    }
+    std::os::unix::fs::symlink(fs::canonicalize(libraries)?, &link)?;
+    println!("cargo::rustc-link-search=native={}", link.display());
+    // libtorch_cuda has copies of some Gloo functions, and torch-sys names it first: found there, they would make every
+    // binary need CUDA.
+    println!("cargo::rustc-link-lib=dylib=torch_cpu");
+    Ok(())
 }

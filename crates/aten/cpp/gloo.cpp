@@ -127,7 +127,7 @@ cloze_status collective(Group& group, F&& body) noexcept {
   } catch (...) {
     status = cloze::failed(CLOZE_TORCH, "unknown C++ exception");
   }
-  cloze::guarded([&] { group.closeConnections("this rank left the group after an error"); });
+  cloze::best_effort([&] { group.closeConnections("this rank left the group after an error"); });
   return status;
 }
 
@@ -185,9 +185,9 @@ cloze_status cloze_gloo_broadcast(cloze_gloo* gloo, const void* tensor, int32_t 
 }
 
 void cloze_gloo_abort(cloze_gloo* gloo) {
-  cloze::guarded([&] { gloo->group->closeConnections("aborted"); });
+  cloze::best_effort([&] { gloo->group->closeConnections("aborted"); });
 }
 
 void cloze_gloo_free(cloze_gloo* gloo) {
-  cloze::guarded([&] { delete gloo; });
+  cloze::best_effort([&] { delete gloo; });
 }

@@ -38,4 +38,10 @@ cloze_status guarded(F&& body) noexcept {
   }
 }
 
+// For calls whose failure changes nothing any more.
+template <class F>
+void best_effort(F&& body) noexcept {
+  cloze_message_free(guarded(body).message);
+}
+
 } // namespace cloze

@@ -9,12 +9,53 @@
 #include <atomic>
 #include <cmath>
 
+#if defined(__x86_64__)
+#include <immintrin.h>
+#endif
+
 namespace {
 
 // Enough work for a thread to be worth waking: some 0.5 MB of memory traffic.
 constexpr int64_t kGrain = 32768;
 constexpr double kScale = 4503599627370496.0; // 2^52
 constexpr float kLimit = 2048.0f;             // 2^11: |grad| * 2^52 must fit an int64
+
+// acc += round(grad * 2^52), to nearest and ties to even; returns whether any element was out of range and left out.
+bool accumulate(int64_t* acc, const float* grad, int64_t n) {
+  bool bad = false;
+  for (int64_t i = 0; i < n; ++i) {
+    const float g = grad[i];
+    const bool good = std::fabs(g) < kLimit; // false for NaN as well
+    bad |= !good;
+    // The product is exact, so llrint is the only rounding.
+    const int64_t fixed = std::llrint(static_cast<double>(good ? g : 0.0f) * kScale);
+    acc[i] = static_cast<int64_t>(static_cast<uint64_t>(acc[i]) + static_cast<uint64_t>(fixed));
+  }
+  return bad;
+}
+
+#if defined(__x86_64__)
+// The same, eight at a time: bound by memory, where the scalar loop takes three times as long. The conversion rounds
+// like llrint does, by the same control register.
+__attribute__((target("avx512f,avx512dq"))) bool accumulate_avx512(int64_t* acc, const float* grad, int64_t n) {
+  const __m512d scale = _mm512_set1_pd(kScale);
+  const __m512d limit = _mm512_set1_pd(kLimit);
+  bool bad = false;
+  int64_t i = 0;
+  for (; i + 8 <= n; i += 8) {
+    const __m512d g = _mm512_cvtps_pd(_mm256_loadu_ps(grad + i));
+    const __mmask8 good = _mm512_cmp_pd_mask(_mm512_abs_pd(g), limit, _CMP_LT_OQ);
+    bad |= good != 0xFF;
+    const __m512i fixed = _mm512_maskz_cvtpd_epi64(good, _mm512_mul_pd(g, scale));
+    _mm512_storeu_si512(acc + i, _mm512_add_epi64(_mm512_loadu_si512(acc + i), fixed));
+  }
+  return accumulate(acc + i, grad + i, n - i) || bad;
+}
+
+const auto accumulate_best = __builtin_cpu_supports("avx512dq") ? accumulate_avx512 : accumulate;
+#else
+const auto accumulate_best = accumulate;
+#endif
 
 template <int32_t variant>
 void adam(float* param, const float* grad, float* exp_avg, float* exp_avg_sq, int64_t n, const cloze_adam& args) {
@@ -42,16 +83,7 @@ cloze_status cloze_fixed_accumulate(int64_t* acc, const float* grad, int64_t n, 
   return cloze::guarded([&] {
     std::atomic<bool> any_bad{false};
     at::parallel_for(0, n, kGrain, [&](int64_t begin, int64_t end) {
-      bool bad_here = false;
-      for (int64_t i = begin; i < end; ++i) {
-        const float g = grad[i];
-        const bool good = std::fabs(g) < kLimit; // false for NaN as well
-        bad_here |= !good;
-        // The product is exact, so llrint (to nearest, ties to even) is the only rounding.
-        const int64_t fixed = std::llrint(static_cast<double>(good ? g : 0.0f) * kScale);
-        acc[i] = static_cast<int64_t>(static_cast<uint64_t>(acc[i]) + static_cast<uint64_t>(fixed));
-      }
-      if (bad_here) {
+      if (accumulate_best(acc + begin, grad + begin, end - begin)) {
         any_bad.store(true, std::memory_order_relaxed);
       }
     });

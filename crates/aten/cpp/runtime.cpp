@@ -6,6 +6,8 @@
 #include <ATen/Version.h>
 #include <torch/version.h>
 
+#include <mutex>
+
 void cloze_message_free(char* message) {
   std::free(message);
 }
@@ -23,6 +25,8 @@ cloze_status cloze_set_deterministic(int32_t on) {
 cloze_status cloze_set_interop_threads(int32_t n) {
   return cloze::guarded([&] {
     // libtorch allows a single call per process; asking again for what is already there is no fault.
+    static std::mutex one_at_a_time;
+    const std::lock_guard<std::mutex> lock(one_at_a_time);
     if (at::get_num_interop_threads() != static_cast<size_t>(n)) {
       at::set_num_interop_threads(n);
     }
@@ -42,11 +46,11 @@ char* cloze_version() {
     // The library that is loaded, not the headers compiled against: its own description names it.
     const std::string config = at::show_config();
     const std::string name = "TORCH_VERSION=";
-    const auto at = config.find(name);
-    if (at == std::string::npos) {
+    const auto found = config.find(name);
+    if (found == std::string::npos) {
       return cloze::copy_message(TORCH_VERSION);
     }
-    const auto begin = at + name.size();
+    const auto begin = found + name.size();
     return cloze::copy_message(config.substr(begin, config.find_first_of(", \n", begin) - begin).c_str());
   } catch (...) {
     return nullptr;

@@ -1,1 +1,23 @@
-//! One folder per model family: configuration, objective, network, loss.
+//! What to learn from a sample: one folder per model family with its configuration, its objective and, behind the
+//! feature `torch`, its network and its loss. The registry is how the other rooms get at them.
+//!
+//! This room knows no files, no clock and no processes. It knows neither optimizers nor clusters: a family says
+//! which tensors exist and what the loss is, and others move the tensors.
+
+mod common;
+mod example;
+mod parameter;
+mod recipe;
+mod registry;
+mod roberta;
+mod settings;
+
+#[cfg(feature = "torch")]
+mod network;
+
+pub use example::{Example, HostBatch};
+#[cfg(feature = "torch")]
+pub use network::{LossSums, Network, Parameters};
+pub use parameter::{Init, ParameterSpec};
+pub use recipe::Recipe;
+pub use registry::{FAMILIES, Family, find};

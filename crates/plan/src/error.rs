@@ -60,7 +60,7 @@ pub fn nearest<'a>(name: &str, candidates: impl IntoIterator<Item = &'a str>) ->
 }
 
 /// Turns what the TOML parser found into an error with a place.
-pub(crate) fn from_toml(source: &str, text: &str, error: &toml::de::Error) -> ConfigError {
+pub fn from_toml(source: &str, text: &str, error: &toml::de::Error) -> ConfigError {
     let place = match error.span() {
         Some(span) => format!("{source}:{}", line_of(text, span.start)),
         None => source.to_owned(),
@@ -89,7 +89,7 @@ fn unknown_field(message: &str) -> Option<(String, Vec<String>)> {
 }
 
 /// The line of `key` in `[section]`, for messages about values that parsed well but cannot be used.
-pub(crate) fn locate(text: &str, section: &str, key: &str) -> Option<usize> {
+pub fn locate(text: &str, section: &str, key: &str) -> Option<usize> {
     let mut inside = false;
     for (number, line) in text.lines().enumerate() {
         let line = line.trim();

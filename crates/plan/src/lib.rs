@@ -17,7 +17,7 @@ pub use config::{
     ScheduleKind, Train,
 };
 pub use deal::{lane_of, micro_batches_of, owner_of};
-pub use error::{ConfigError, nearest};
+pub use error::{ConfigError, from_toml as toml_error, locate as toml_line, nearest};
 pub use key::{Key, Stream};
 pub use order::{EpochOrder, Order, OrderShape, SampleRef};
 pub use permutation::Permutation;

@@ -50,10 +50,7 @@ fn hint(remedy: &str) -> String {
 
 impl StoreError {
     /// Wraps whatever storage said about `place`.
-    pub fn io(
-        place: impl Into<String>,
-        source: impl Into<Box<dyn std::error::Error + Send + Sync>>,
-    ) -> Self {
+    pub fn io(place: impl Into<String>, source: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
         StoreError::Io { place: place.into(), source: source.into() }
     }
 

@@ -4,8 +4,26 @@
 //! This room knows neither gRPC nor libtorch, and decides nothing: when to write, and what to do about a damaged
 //! part, is for its callers to say.
 
+mod checkpoint;
+#[cfg(test)]
+mod contract;
+mod dataset;
 mod error;
+mod export;
 mod location;
+mod retry;
+mod run;
 
+pub use checkpoint::{
+    CheckpointEntry, CheckpointManifest, CheckpointState, Checkpoints, Newest, PartMeta, PartName, Skipped,
+    Tensor,
+};
+pub use dataset::{
+    Block as BlockEntry, Dataset, DatasetWriter, Draft, EncodedShard, File as FileEntry, Manifest,
+    ShardEncoder, Source as SourceEntry, Span, Totals, count_samples, packing_name,
+};
+pub use corpus::Tokenizer;
 pub use error::StoreError;
+pub use export::{get_safetensors, get_tokenizer, put_safetensors};
 pub use location::Location;
+pub use run::{Claim, Packing, RunStore, Segment, Term};

@@ -7,9 +7,16 @@ use std::sync::Arc;
 use bytes::Bytes;
 use futures::TryStreamExt;
 use object_store::path::Path;
-use object_store::{ObjectStore, ObjectStoreExt, PutMode, PutPayload};
+use object_store::{ObjectStore, ObjectStoreExt, PutMode, PutPayload, WriteMultipart};
 
 use crate::StoreError;
+
+/// Objects up to this size are written with one request.
+const WHOLE_UP_TO: usize = 64 << 20;
+/// Larger ones are written in requests of this size, so that 10,000 of them (the limit of S3) make 160 GiB.
+const CHUNK: usize = 16 << 20;
+/// Requests of one large object that are under way at a time.
+const IN_FLIGHT: usize = 4;
 
 /// A prefix on an object store. Names below it are relative, with `/` between their parts.
 #[derive(Clone, Debug)]
@@ -20,7 +27,8 @@ pub struct Location {
 }
 
 impl Location {
-    /// Opens a path or URL. A local folder is made if it is absent.
+    /// Opens a path or URL. A local folder is made if it is absent, and what is written there is on the disk
+    /// (fsync) when a call that writes returns.
     ///
     /// # Errors
     /// [`StoreError::Invalid`] for a URL that no store serves.
@@ -28,17 +36,30 @@ impl Location {
         if place.contains("://") {
             let url = url::Url::parse(place)
                 .map_err(|error| StoreError::Invalid(format!("{place} is not a URL: {error}")))?;
-            let options = std::env::vars().map(|(key, value)| (key.to_lowercase(), value));
+            if url.scheme() == "file" {
+                let folder = url.to_file_path().map_err(|()| {
+                    StoreError::Invalid(format!("{place} names no folder here; write file:///folder"))
+                })?;
+                return Self::open_folder(&folder, place);
+            }
+            // What is not UTF-8 is no option of a store, and `vars` would panic over it.
+            let options = std::env::vars_os().filter_map(|(key, value)| {
+                Some((key.into_string().ok()?.to_lowercase(), value.into_string().ok()?))
+            });
             let (store, prefix) = object_store::parse_url_opts(&url, options)
                 .map_err(|error| StoreError::Invalid(format!("{place} cannot be opened: {error}")))?;
             return Ok(Location { store: store.into(), prefix, shown: place.to_owned() });
         }
-        let store = object_store::local::LocalFileSystem::new();
-        let absolute = std::path::absolute(place).map_err(|error| StoreError::io(place, error))?;
-        std::fs::create_dir_all(&absolute).map_err(|error| StoreError::io(place, error))?;
+        Self::open_folder(FsPath::new(place), place)
+    }
+
+    fn open_folder(folder: &FsPath, shown: &str) -> Result<Self, StoreError> {
+        let store = object_store::local::LocalFileSystem::new().with_fsync(true).with_automatic_cleanup(true);
+        let absolute = std::path::absolute(folder).map_err(|error| StoreError::io(shown, error))?;
+        std::fs::create_dir_all(&absolute).map_err(|error| StoreError::io(shown, error))?;
         let prefix = Path::from_absolute_path(&absolute)
-            .map_err(|error| StoreError::Invalid(format!("{place} cannot be a store: {error}")))?;
-        Ok(Location { store: Arc::new(store), prefix, shown: place.to_owned() })
+            .map_err(|error| StoreError::Invalid(format!("{shown} cannot be a store: {error}")))?;
+        Ok(Location { store: Arc::new(store), prefix, shown: shown.to_owned() })
     }
 
     /// Whether a local path (not a URL) exists; URLs are taken to exist until something is read from them.
@@ -50,6 +71,12 @@ impl Location {
     pub fn memory() -> Self {
         let store = Arc::new(object_store::memory::InMemory::new());
         Location { store, prefix: Path::default(), shown: "memory:".to_owned() }
+    }
+
+    /// Any store, for tests of what happens when it fails.
+    #[cfg(test)]
+    pub(crate) fn of(store: Arc<dyn ObjectStore>) -> Self {
+        Location { store, prefix: Path::default(), shown: "test:".to_owned() }
     }
 
     /// The place below this one.
@@ -106,6 +133,33 @@ impl Location {
         Ok(())
     }
 
+    /// As [`Location::put`], for large objects: `chunks` follow each other, none is copied, and few requests
+    /// are under way at a time. Nothing is visible before the last one is done.
+    ///
+    /// # Errors
+    /// [`StoreError::Io`].
+    pub async fn put_chunks(&self, name: &str, chunks: &[Bytes]) -> Result<(), StoreError> {
+        if chunks.iter().map(Bytes::len).sum::<usize>() <= WHOLE_UP_TO {
+            return self.put(name, chunks.iter().cloned().collect::<PutPayload>()).await;
+        }
+        let upload =
+            self.store.put_multipart(&self.path(name)).await.map_err(|error| self.error(name, error))?;
+        let mut writer = WriteMultipart::new_with_chunk_size(upload, CHUNK);
+        for chunk in chunks {
+            let mut rest = chunk.clone();
+            while !rest.is_empty() {
+                if let Err(error) = writer.wait_for_capacity(IN_FLIGHT).await {
+                    // The first failure is the one to tell; what the store keeps of an upload is invisible.
+                    writer.abort().await.ok();
+                    return Err(self.error(name, error));
+                }
+                writer.put(rest.split_to(rest.len().min(CHUNK)));
+            }
+        }
+        writer.finish().await.map_err(|error| self.error(name, error))?;
+        Ok(())
+    }
+
     /// Writes an object on condition that there is none yet.
     ///
     /// # Errors
@@ -117,6 +171,35 @@ impl Location {
             .await
             .map_err(|error| self.error(name, error))?;
         Ok(())
+    }
+
+    /// As [`Location::put_new`], but finding exactly these bytes is success: a request whose answer was lost
+    /// may have been carried out, and is then repeated in vain.
+    ///
+    /// # Errors
+    /// [`StoreError::Fenced`] if there is another object.
+    pub async fn put_once(&self, name: &str, bytes: impl Into<Bytes>) -> Result<(), StoreError> {
+        let bytes = bytes.into();
+        match self.put_new(name, bytes.clone()).await {
+            Err(StoreError::Fenced { place, reason }) => match self.get(name).await {
+                Ok(found) if found == bytes => Ok(()),
+                Ok(_) | Err(StoreError::NotFound { .. }) => Err(StoreError::Fenced { place, reason }),
+                Err(error) => Err(error),
+            },
+            done => done,
+        }
+    }
+
+    /// The size of an object, if there is one.
+    ///
+    /// # Errors
+    /// [`StoreError::Io`].
+    pub async fn size(&self, name: &str) -> Result<Option<u64>, StoreError> {
+        match self.store.head(&self.path(name)).await {
+            Ok(meta) => Ok(Some(meta.size)),
+            Err(object_store::Error::NotFound { .. }) => Ok(None),
+            Err(error) => Err(self.error(name, error)),
+        }
     }
 
     /// The names of all objects below `prefix` (relative to this place), sorted, with their sizes.

@@ -4,9 +4,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use families::{HostBatch, Recipe};
-use ledger::StepReport;
 use plan::RunPlan;
 use thiserror::Error;
+/// What a step came to; see `proto/cloze/v1/coordinator.proto`.
+pub use wire::v1::StepReport;
 
 /// An engine's failure, by what the worker must do about it.
 #[derive(Debug, Clone, Error)]
@@ -83,7 +84,8 @@ pub trait StepEngine {
     /// Updates applied to the weights; `None` before there are any.
     fn applied(&self) -> Option<u64>;
 
-    /// Connects the members of a generation. Returns what breaks off a blocked collective, from any thread.
+    /// Connects the members of a generation. Before it blocks, it hands over what breaks off its collectives, this call
+    /// included, from any thread.
     ///
     /// # Errors
     /// [`EngineError::PeerLost`] if not all of them came.
@@ -91,7 +93,8 @@ pub trait StepEngine {
         &mut self,
         membership: &Membership,
         rendezvous: Arc<dyn Rendezvous>,
-    ) -> Result<Box<dyn Fn() + Send + Sync>, EngineError>;
+        arm: &dyn Fn(Box<dyn Fn() + Send + Sync>),
+    ) -> Result<(), EngineError>;
 
     /// Leaves the generation; connections are closed, so that peers notice.
     fn leave(&mut self);

@@ -11,7 +11,7 @@ mod member;
 mod rendezvous;
 mod session;
 
-pub use engine::{EngineError, EngineSetup, Membership, Rendezvous, StepEngine, TensorInfo};
+pub use engine::{EngineError, EngineSetup, Membership, Rendezvous, StepEngine, StepReport, TensorInfo};
 pub use error::WorkerError;
 pub use feed::{FeedError, Materials};
 pub use session::{Options, run};

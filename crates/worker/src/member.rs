@@ -113,7 +113,7 @@ impl Member {
             self.say(worker_message::Kind::Ready(v1::Ready {
                 generation: open.generation,
                 step,
-                report: Some(wire::step_report(&report)),
+                report: Some(report),
             }));
             if let Some(over) = self.decision(open.generation, step)? {
                 return Ok(over);
@@ -130,9 +130,8 @@ impl Member {
             generation,
             interrupt: self.interrupt.clone(),
         };
-        let breaker = self.engine.join(membership, Arc::new(rendezvous))?;
-        self.interrupt.arm(generation, breaker);
-        Ok(())
+        let interrupt = self.interrupt.clone();
+        Ok(self.engine.join(membership, Arc::new(rendezvous), &|breaker| interrupt.arm(generation, breaker))?)
     }
 
     /// Afterwards every member holds the weights of the generation's step.

@@ -59,8 +59,10 @@ fn links_no_libtorch(root: &Path) -> Outcome<()> {
 /// The libraries of libtorch in the output of any of the three programs.
 fn torch_libraries(listed: &str) -> Vec<String> {
     let words = listed.split([' ', '\t', '\n', '[', ']', '/']).filter(|word| word.starts_with("lib"));
-    let mut found: Vec<String> =
-        words.filter(|word| word.contains("torch") || word.starts_with("libc10")).map(str::to_owned).collect();
+    let mut found: Vec<String> = words
+        .filter(|word| word.contains("torch") || word.starts_with("libc10"))
+        .map(str::to_owned)
+        .collect();
     found.sort();
     found.dedup();
     found

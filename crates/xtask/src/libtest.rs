@@ -35,8 +35,12 @@ pub struct Reader {
     counts: Counts,
     /// Inside the section that repeats what successful tests printed.
     in_successes: bool,
+    /// Inside the section that says why tests failed.
+    in_failures: bool,
     /// The test whose output is being repeated, until it has been counted as skipped.
     test: Option<String>,
+    /// Tests of this binary that said `skipped:`; its result line is going to count them as passed.
+    skipped_here: u64,
 }
 
 impl Reader {
@@ -46,22 +50,29 @@ impl Reader {
     }
 
     /// Takes one line; returns what a person should see of it.
-    /// The output of successful tests is left out, except where it says why a test did nothing.
+    /// The output of successful tests is left out, except where it says why a test did nothing;
+    /// so are binaries without tests, of which there are many, and the empty lines between them.
     pub fn line(&mut self, line: &str) -> Option<String> {
         if let Some(rest) = line.strip_prefix("test result: ") {
-            self.in_successes = false;
-            self.counts.passed += number_before(rest, " passed");
+            (self.in_successes, self.in_failures) = (false, false);
+            let before = self.counts;
+            let skipped = std::mem::take(&mut self.skipped_here);
+            self.counts.passed += number_before(rest, " passed").saturating_sub(skipped);
             self.counts.failed += number_before(rest, " failed");
-            self.counts.skipped += number_before(rest, " ignored");
-            return Some(line.to_owned());
+            self.counts.skipped += number_before(rest, " ignored") + skipped;
+            return (self.counts != before).then(|| line.to_owned());
         }
         match line {
-            "successes:" => self.in_successes = true,
-            "failures:" => self.in_successes = false,
-            _ if !self.in_successes => return Some(line.to_owned()),
-            _ => return self.of_success(line),
+            "successes:" => (self.in_successes, self.in_failures) = (true, false),
+            "failures:" => (self.in_successes, self.in_failures) = (false, true),
+            _ => {}
         }
-        (!self.in_successes).then(|| line.to_owned())
+        let is_empty = line.is_empty() || line == "running 0 tests";
+        if self.in_successes {
+            self.of_success(line)
+        } else {
+            (self.in_failures || !is_empty).then(|| line.to_owned())
+        }
     }
 
     fn of_success(&mut self, line: &str) -> Option<String> {
@@ -74,9 +85,7 @@ impl Reader {
             return None;
         }
         let test = self.test.take()?;
-        self.counts.skipped += 1;
-        // The harness is going to count it as passed.
-        self.counts.passed = self.counts.passed.wrapping_sub(1);
+        self.skipped_here += 1;
         Some(format!("{test}: {line}"))
     }
 }
@@ -131,6 +140,13 @@ test result: FAILED. 2 passed; 1 failed; 1 ignored; 0 measured; 3 filtered out; 
         assert!(shown.contains("c: skipped: no GPU"), "{shown}");
         assert!(shown.contains("---- b stdout ----"), "{shown}");
         assert!(!shown.contains("chatter"), "{shown}");
+    }
+
+    #[test]
+    fn binaries_without_tests_are_not_worth_a_line() {
+        let mut reader = Reader::default();
+        let empty = "\nrunning 0 tests\n\ntest result: ok. 0 passed; 0 failed; 0 ignored; 0 measured; 2 filtered out\n";
+        assert!(empty.lines().all(|line| reader.line(line).is_none()));
     }
 
     #[test]

@@ -48,7 +48,8 @@ pub fn run(root: &Path, reference: bool) -> Outcome<()> {
 
 /// One setup at a time; the lock goes with the process, however it ends.
 fn lock(root: &Path) -> Outcome<File> {
-    let target = std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root.join("target"), |dir| root.join(dir));
+    let target =
+        std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root.join("target"), |dir| root.join(dir));
     let path = target.join("xtask-setup.lock");
     let cannot = |error| Failure::Failed(format!("{} cannot be written: {error}", path.display()));
     fs::create_dir_all(&target).map_err(cannot)?;
@@ -242,7 +243,10 @@ mod tests {
         let dir = folder("link", |dir| fs::write(dir.join("pyvenv.cfg"), "version = 3.11.7\n").unwrap());
         assert_eq!(link(&Venv::new(&dir)), Ok(true));
         assert_eq!(link(&Venv::new(&dir)), Ok(false));
-        assert_eq!(fs::read_link(dir.join("libtorch")).unwrap(), Path::new("lib/python3.11/site-packages/torch"));
+        assert_eq!(
+            fs::read_link(dir.join("libtorch")).unwrap(),
+            Path::new("lib/python3.11/site-packages/torch")
+        );
         fs::remove_dir_all(dir).unwrap();
     }
 

@@ -131,8 +131,11 @@ mod tests {
     #[test]
     fn children_see_neither_our_package_nor_our_library_path() {
         let cargo = cargo(&root().unwrap());
-        let removed: Vec<_> = cargo.get_envs().filter(|(_, value)| value.is_none()).map(|(name, _)| name).collect();
+        let removed: Vec<_> =
+            cargo.get_envs().filter(|(_, value)| value.is_none()).map(|(name, _)| name).collect();
         assert!(removed.contains(&"CARGO_PKG_NAME".as_ref()), "{removed:?}");
-        assert!(foreign("python3").get_envs().any(|(name, value)| name == "LD_LIBRARY_PATH" && value.is_none()));
+        assert!(
+            foreign("python3").get_envs().any(|(name, value)| name == "LD_LIBRARY_PATH" && value.is_none())
+        );
     }
 }

@@ -29,7 +29,12 @@ pub fn conclude(stages: &Stages, counts: Counts) -> Outcome<()> {
 }
 
 /// Builds and tests. Both halves run even if the first fails; a half that does not build is not tested.
-pub fn test_stages(root: &Path, arguments: &[String], stages: &mut Stages, counts: &mut Counts) -> Outcome<()> {
+pub fn test_stages(
+    root: &Path,
+    arguments: &[String],
+    stages: &mut Stages,
+    counts: &mut Counts,
+) -> Outcome<()> {
     let workspace = Workspace::load(root)?;
     let torch = torch_selection(&workspace);
     // The binaries are built each in its own selection of features: built together,

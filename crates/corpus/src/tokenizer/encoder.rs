@@ -1,0 +1,88 @@
+//! Encoding at speed. Most words of a text have been seen before, so an encoder remembers the tokens of words.
+//! That is exact only where no token spans the gap between a visible character and white space behind it: GPT-2's
+//! byte-level rule is such, and other tokenizers encode whole sentences.
+
+use std::collections::HashMap;
+
+use tokenizers::PreTokenizerWrapper;
+
+/// Words that are remembered; then the memory starts anew. English prose of a gigabyte has about a million.
+const REMEMBERED: usize = 1 << 18;
+/// Longer words are rare and seldom the same.
+const LONGEST: usize = 48;
+
+/// A tokenizer with a memory: not shared between threads, as locks would cost more than it saves.
+#[derive(Debug)]
+pub struct Encoder {
+    tokenizer: tokenizers::Tokenizer,
+    by_words: bool,
+    /// Where the tokens of a word lie in `tokens`.
+    words: HashMap<Box<str>, (u32, u32)>,
+    tokens: Vec<u32>,
+}
+
+impl Encoder {
+    pub(super) fn new(tokenizer: &tokenizers::Tokenizer) -> Self {
+        let by_words = words_are_independent(tokenizer);
+        Encoder { tokenizer: tokenizer.clone(), by_words, words: HashMap::new(), tokens: Vec::new() }
+    }
+
+    /// Appends the tokens of `text` to `ids`: those that [`crate::Tokenizer::encode_sentence`] gives.
+    pub fn encode(&mut self, text: &str, ids: &mut Vec<u32>) {
+        if !self.by_words {
+            ids.extend(plain(&self.tokenizer, text));
+            return;
+        }
+        for word in words(text) {
+            if word.len() > LONGEST {
+                ids.extend(plain(&self.tokenizer, word));
+                continue;
+            }
+            let (start, end) = match self.words.get(word) {
+                Some(&known) => known,
+                None => self.learn(word),
+            };
+            ids.extend_from_slice(&self.tokens[start as usize..end as usize]);
+        }
+    }
+
+    fn learn(&mut self, word: &str) -> (u32, u32) {
+        if self.words.len() >= REMEMBERED {
+            self.words.clear();
+            self.tokens.clear();
+        }
+        let start = self.tokens.len() as u32;
+        self.tokens.extend(plain(&self.tokenizer, word));
+        let place = (start, self.tokens.len() as u32);
+        self.words.insert(word.into(), place);
+        place
+    }
+}
+
+/// Encodes with what `tokenizers` has to offer.
+pub(super) fn plain(tokenizer: &tokenizers::Tokenizer, text: &str) -> Vec<u32> {
+    // Byte-level BPE has no text that it cannot encode; a model without an unknown token gives nothing for it.
+    tokenizer.encode_fast(text, false).map(|encoding| encoding.get_ids().to_vec()).unwrap_or_default()
+}
+
+/// Cuts in front of every stretch of white space (save at the beginning).
+pub(super) fn words(text: &str) -> impl Iterator<Item = &str> {
+    let mut rest = text;
+    std::iter::from_fn(move || {
+        let visible = rest.find(|c: char| !c.is_whitespace()).unwrap_or(rest.len());
+        let end = rest[visible..].find(char::is_whitespace).map_or(rest.len(), |at| visible + at);
+        let (word, tail) = rest.split_at(end);
+        rest = tail;
+        (!word.is_empty()).then_some(word)
+    })
+}
+
+fn words_are_independent(tokenizer: &tokenizers::Tokenizer) -> bool {
+    let byte_level = matches!(
+        tokenizer.get_pre_tokenizer(),
+        Some(PreTokenizerWrapper::ByteLevel(rule)) if rule.use_regex && !rule.add_prefix_space
+    );
+    // A token that was added and is not special is looked for in the whole text.
+    let all_special = tokenizer.get_added_tokens_decoder().values().all(|token| token.special);
+    byte_level && tokenizer.get_normalizer().is_none() && all_special
+}

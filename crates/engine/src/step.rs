@@ -1,0 +1,190 @@
+//! The worker's engine on top of the trainer: adapts names and errors, and holds the process group of the generation.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use collective::{Aborter, Collective, Gloo, Local, RendezvousStore};
+use families::HostBatch;
+use trainer::{Reduced, Trainer};
+use worker::{EngineError, EngineSetup, Membership, Rendezvous, StepEngine, StepReport, TensorInfo};
+
+/// A collective that makes no progress for this long has lost a peer. Deaths are noticed at once, by the closed
+/// connection or by the coordinator; this is for what nobody notices.
+const STUCK_AFTER: Duration = Duration::from_secs(120);
+
+/// A trainer in a cluster.
+pub struct TorchEngine {
+    trainer: Trainer,
+    group: Option<Box<dyn Collective>>,
+    rank: usize,
+    /// Whether the trainer's state means anything.
+    holds_state: bool,
+    loading: bool,
+    micro_batches: u64,
+}
+
+/// The worker's rendezvous, as the process group wants it.
+struct Store(Arc<dyn Rendezvous>);
+
+impl RendezvousStore for Store {
+    fn set(&self, key: &str, value: &[u8]) -> Result<(), String> {
+        self.0.set(key, value)
+    }
+    fn get(&self, key: &str, timeout: Duration) -> Result<Vec<u8>, String> {
+        self.0.get(key, timeout)
+    }
+    fn add(&self, key: &str, amount: i64) -> Result<i64, String> {
+        self.0.add(key, amount)
+    }
+    fn contains(&self, keys: &[&str]) -> Result<bool, String> {
+        self.0.check(keys)
+    }
+}
+
+/// What the worker must do about a failure of the trainer.
+fn sorted(error: trainer::Error) -> EngineError {
+    match error {
+        trainer::Error::Library(error) => lost(error),
+        // The bytes of a peer's state went wrong on the way: another generation sends them again.
+        error @ trainer::Error::DifferentState { .. } => EngineError::PeerLost(error.to_string()),
+        other => EngineError::Fatal(other.to_string()),
+    }
+}
+
+fn lost(error: collective::Error) -> EngineError {
+    match error {
+        collective::Error::PeerLost(reason) => EngineError::PeerLost(reason),
+        collective::Error::Aborted => EngineError::PeerLost("the generation was ended".into()),
+        other => EngineError::Fatal(other.to_string()),
+    }
+}
+
+impl TorchEngine {
+    /// An engine without state.
+    ///
+    /// # Errors
+    /// [`EngineError::Fatal`] if libtorch refuses.
+    pub fn new(setup: &EngineSetup) -> Result<Self, EngineError> {
+        let trainer = Trainer::new(&setup.plan, setup.recipe.clone(), tch::Device::Cpu).map_err(sorted)?;
+        Ok(TorchEngine {
+            trainer,
+            group: None,
+            rank: 0,
+            holds_state: false,
+            loading: false,
+            micro_batches: setup.plan.micro_batches(),
+        })
+    }
+
+    fn group(&self) -> Result<&dyn Collective, EngineError> {
+        self.group.as_deref().ok_or_else(|| EngineError::Fatal("no generation is joined".into()))
+    }
+}
+
+impl StepEngine for TorchEngine {
+    fn applied(&self) -> Option<u64> {
+        self.holds_state.then(|| self.trainer.step())
+    }
+
+    fn join(
+        &mut self,
+        membership: &Membership,
+        rendezvous: Arc<dyn Rendezvous>,
+        arm: &dyn Fn(Box<dyn Fn() + Send + Sync>),
+    ) -> Result<(), EngineError> {
+        self.leave();
+        self.rank = membership.rank;
+        if membership.world == 1 {
+            self.group = Some(Box::new(Local::default()));
+            return Ok(());
+        }
+        let aborter = Aborter::new();
+        let breaker = aborter.clone();
+        arm(Box::new(move || breaker.abort()));
+        let store = Arc::new(Store(rendezvous));
+        let Membership { rank, world, address, .. } = membership;
+        let group = Gloo::connect_with(store, *rank, *world, address, STUCK_AFTER, &aborter).map_err(lost)?;
+        self.group = Some(Box::new(group));
+        Ok(())
+    }
+
+    fn leave(&mut self) {
+        self.group = None;
+    }
+
+    fn initialise(&mut self) -> Result<(), EngineError> {
+        self.trainer.initialise().map_err(sorted)?;
+        self.holds_state = true;
+        Ok(())
+    }
+
+    fn broadcast(&mut self) -> Result<(), EngineError> {
+        let group = self.group.take().ok_or_else(|| EngineError::Fatal("no generation is joined".into()))?;
+        // A receiver that is interrupted holds half of one state and half of another.
+        self.holds_state = self.holds_state && self.rank == 0;
+        let done = self.trainer.broadcast(group.as_ref(), 0).map_err(sorted);
+        self.group = Some(group);
+        done?;
+        self.holds_state = true;
+        Ok(())
+    }
+
+    fn begin(&mut self) -> Result<(), EngineError> {
+        self.trainer.begin().map_err(sorted)
+    }
+
+    fn micro_batch(&mut self, index: u64, batch: &HostBatch) -> Result<(), EngineError> {
+        self.trainer.micro_batch(index % self.micro_batches, batch).map_err(sorted)
+    }
+
+    fn reduce(&mut self) -> Result<StepReport, EngineError> {
+        let group = self.group.take().ok_or_else(|| EngineError::Fatal("no generation is joined".into()))?;
+        let reduced = self.trainer.reduce(group.as_ref()).map_err(sorted);
+        self.group = Some(group);
+        reduced.map(report)
+    }
+
+    fn apply(&mut self) -> Result<(), EngineError> {
+        self.trainer.apply().map(drop).map_err(sorted)
+    }
+
+    fn tensors(&self) -> Vec<TensorInfo> {
+        let tensors = self.trainer.tensors().unwrap_or_default().into_iter();
+        tensors.map(|t| TensorInfo { name: t.name, shape: t.shape, bytes: t.bytes.len() }).collect()
+    }
+
+    fn copy_tensor(&self, index: usize) -> Result<Vec<u8>, EngineError> {
+        Ok(self.trainer.tensors().map_err(sorted)?[index].bytes.to_vec())
+    }
+
+    fn state_digest(&self) -> Result<String, EngineError> {
+        self.trainer.state_digest().map(|digest| format!("{digest:032x}")).map_err(sorted)
+    }
+
+    fn load(&mut self, name: &str, _shape: &[usize], bytes: &[u8]) -> Result<(), EngineError> {
+        if !std::mem::replace(&mut self.loading, true) {
+            self.holds_state = false;
+            self.trainer.begin_load();
+        }
+        self.trainer.load(name, bytes).map_err(sorted)
+    }
+
+    fn finish_load(&mut self, step: u64) -> Result<(), EngineError> {
+        self.loading = false;
+        self.trainer.finish_load(step).map_err(sorted)?;
+        self.holds_state = true;
+        Ok(())
+    }
+}
+
+fn report(reduced: Reduced) -> StepReport {
+    StepReport {
+        loss: reduced.loss,
+        targets: reduced.targets,
+        correct: (reduced.accuracy * reduced.targets as f64).round() as u64,
+        tokens: reduced.tokens,
+        grad_norm: reduced.grad_norm,
+        digest: format!("{:032x}", reduced.digest),
+        overflowed: reduced.overflowed,
+    }
+}

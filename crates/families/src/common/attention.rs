@@ -1,0 +1,92 @@
+//! Multi-head self-attention (Vaswani et al. 2017) without its output projection. Knows sequences and their padding,
+//! not what layer it stands in.
+//!
+//! In comments: B sequences, L positions, H width, N heads, D = H / N.
+
+use tch::{Device, Kind, TchError, Tensor};
+
+use super::dropout::Dropout;
+use crate::Parameters;
+
+/// The layout of a batch, which attention alone has to know.
+pub struct Sequences {
+    /// B.
+    pub rows: i64,
+    /// L.
+    pub len: i64,
+    /// 0 where there is a token and -∞ where there is padding, `Float` [B, 1, 1, L]; none if nothing is padded.
+    mask: Option<Tensor>,
+}
+
+impl Sequences {
+    /// Sequences of these lengths, padded at the end to `len`.
+    pub fn new(lengths: &[u32], len: usize, device: Device) -> Result<Self, TchError> {
+        let padded = lengths.iter().any(|&length| (length as usize) < len);
+        let mask = padded.then(|| {
+            let row = |&length: &u32| {
+                let tokens = length as usize;
+                (0..len).map(move |position| if position < tokens { 0.0 } else { f32::NEG_INFINITY })
+            };
+            let values: Vec<f32> = lengths.iter().flat_map(row).collect();
+            Tensor::f_from_slice(&values)?.f_to(device)?.f_view([lengths.len() as i64, 1, 1, len as i64])
+        });
+        Ok(Sequences { rows: lengths.len() as i64, len: len as i64, mask: mask.transpose()? })
+    }
+}
+
+/// The three projections and the attention itself.
+pub struct Attention {
+    /// Query, key and value weights, one below the other: [3H, H].
+    weight: Tensor,
+    /// Their biases: [3H].
+    bias: Tensor,
+    heads: i64,
+    dropout: Dropout,
+}
+
+impl Attention {
+    /// Attention on the parameters `at.query…`, on which those of `at.key…` and `at.value…` are stacked.
+    pub fn new(parameters: &Parameters, at: &str, heads: usize, dropout: Dropout) -> Self {
+        Attention {
+            weight: parameters.get(&format!("{at}.query.weight")),
+            bias: parameters.get(&format!("{at}.query.bias")),
+            heads: heads as i64,
+            dropout,
+        }
+    }
+
+    /// [B * L, H] to [B * L, H].
+    pub fn forward(&self, x: &Tensor, sequences: &Sequences, training: bool) -> Result<Tensor, TchError> {
+        let (b, l, n) = (sequences.rows, sequences.len, self.heads);
+        let d = self.weight.size()[1] / n;
+        let qkv = x.f_linear(&self.weight, Some(&self.bias))?.f_view([b, l, 3, n, d])?;
+        // [3, B, N, L, D], copied once so that the products below read contiguous rows.
+        let qkv = qkv.f_permute([2, 0, 3, 1, 4])?.f_contiguous()?;
+        let context = if training && !self.dropout.is_off() {
+            self.with_dropout(&qkv, sequences)?
+        } else {
+            let mask = sequences.mask.as_ref();
+            let [q, k, v] = [0, 1, 2].map(|part| qkv.f_select(0, part));
+            Tensor::f_scaled_dot_product_attention(&q?, &k?, &v?, mask, 0.0, false, None::<f64>, false)?
+        };
+        context.f_transpose(1, 2)?.f_reshape([b * l, n * d])
+    }
+
+    /// The plain formula, for libtorch's CPU kernel knows no dropout: `qkv` [3, B, N, L, D] to [B, N, L, D].
+    fn with_dropout(&self, qkv: &Tensor, sequences: &Sequences) -> Result<Tensor, TchError> {
+        let (b, l, n) = (sequences.rows, sequences.len, self.heads);
+        let d = qkv.size()[4];
+        let qkv = qkv.f_view([3, b * n, l, d])?;
+        let [q, k, v] = [0, 1, 2].map(|part| qkv.f_select(0, part));
+        // [B * N, L, L]
+        let scores = q?.f_mul_scalar((d as f64).powf(-0.5))?.f_bmm(&k?.f_transpose(1, 2)?)?;
+        let scores = match &sequences.mask {
+            Some(mask) => scores.f_view([b, n, l, l])?.f_add(mask)?.f_view([b * n, l, l])?,
+            None => scores,
+        };
+        let weights = scores.f_softmax(-1, Kind::Float)?;
+        let kept = weights.f_mul(&self.dropout.mask(&weights)?)?;
+        // Scaling the values instead of the weights costs L / D times less.
+        kept.f_bmm(&v?.f_mul_scalar(self.dropout.scale())?)?.f_view([b, n, l, d])
+    }
+}

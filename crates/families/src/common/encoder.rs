@@ -1,0 +1,130 @@
+//! A stack of post-norm Transformer encoder layers. Knows hidden states, neither tokens nor losses.
+//!
+//! In comments: B sequences, L positions, H width, F feed-forward width, K positions that are kept.
+
+use tch::{TchError, Tensor};
+
+use super::attention::{Attention, Sequences};
+use super::dropout::Dropout;
+use super::shapes::EncoderShape;
+use crate::Parameters;
+
+/// Scale and shift after normalisation (Ba et al. 2016).
+pub struct LayerNorm {
+    weight: Tensor,
+    bias: Tensor,
+    epsilon: f64,
+}
+
+impl LayerNorm {
+    /// The layer norm on `at.weight` and `at.bias`.
+    pub fn new(parameters: &Parameters, at: &str, epsilon: f64) -> Self {
+        let [weight, bias] = ["weight", "bias"].map(|part| parameters.get(&format!("{at}.{part}")));
+        LayerNorm { weight, bias, epsilon }
+    }
+
+    /// [.., H] to [.., H].
+    pub fn forward(&self, x: &Tensor) -> Result<Tensor, TchError> {
+        x.f_layer_norm(self.weight.size(), Some(&self.weight), Some(&self.bias), self.epsilon, true)
+    }
+}
+
+/// `x Wᵀ + b`.
+pub struct Linear {
+    weight: Tensor,
+    bias: Tensor,
+}
+
+impl Linear {
+    /// The layer on `at.weight` [out, in] and `at.bias` [out].
+    pub fn new(parameters: &Parameters, at: &str) -> Self {
+        let [weight, bias] = ["weight", "bias"].map(|part| parameters.get(&format!("{at}.{part}")));
+        Linear { weight, bias }
+    }
+
+    /// [.., in] to [.., out].
+    pub fn forward(&self, x: &Tensor) -> Result<Tensor, TchError> {
+        x.f_linear(&self.weight, Some(&self.bias))
+    }
+}
+
+/// All layers.
+pub struct Encoder {
+    layers: Vec<Layer>,
+}
+
+struct Layer {
+    attention: Attention,
+    projection: Linear,
+    attention_norm: LayerNorm,
+    expand: Linear,
+    contract: Linear,
+    output_norm: LayerNorm,
+    dropout: Dropout,
+}
+
+impl Encoder {
+    /// The layers `prefix.layer.0…` of that shape.
+    pub fn new(
+        parameters: &Parameters,
+        prefix: &str,
+        shape: &EncoderShape,
+        dropout: Dropout,
+        attention_dropout: Dropout,
+    ) -> Self {
+        let layer = |index| {
+            let at = |part: &str| format!("{prefix}.layer.{index}.{part}");
+            let norm = |part| LayerNorm::new(parameters, &at(part), shape.layer_norm_epsilon);
+            Layer {
+                attention: Attention::new(parameters, &at("attention.self"), shape.heads, attention_dropout),
+                projection: Linear::new(parameters, &at("attention.output.dense")),
+                attention_norm: norm("attention.output.LayerNorm"),
+                expand: Linear::new(parameters, &at("intermediate.dense")),
+                contract: Linear::new(parameters, &at("output.dense")),
+                output_norm: norm("output.LayerNorm"),
+                dropout,
+            }
+        };
+        Encoder { layers: (0..shape.layers).map(layer).collect() }
+    }
+
+    /// [B * L, H] to [K, H]: the last hidden states at the positions `keep` (indices into B * L), or at all of them.
+    ///
+    /// What no one asks for is not computed: the last layer needs all positions as keys and values only, and two
+    /// thirds of its work come after that.
+    pub fn forward(
+        &self,
+        mut x: Tensor,
+        sequences: &Sequences,
+        keep: Option<&Tensor>,
+        training: bool,
+    ) -> Result<Tensor, TchError> {
+        for (index, layer) in self.layers.iter().enumerate() {
+            let keep = keep.filter(|_| index + 1 == self.layers.len());
+            x = layer.forward(&x, sequences, keep, training)?;
+        }
+        Ok(x)
+    }
+}
+
+impl Layer {
+    fn forward(
+        &self,
+        x: &Tensor,
+        sequences: &Sequences,
+        keep: Option<&Tensor>,
+        training: bool,
+    ) -> Result<Tensor, TchError> {
+        let context = self.attention.forward(x, sequences, training)?;
+        let (context, x) = match keep {
+            Some(rows) => (context.f_index_select(0, rows)?, x.f_index_select(0, rows)?),
+            None => (context, x.shallow_clone()),
+        };
+        let attended = self.dropout.add(&x, &self.projection.forward(&context)?, training)?;
+        let x = self.attention_norm.forward(&attended)?;
+        // GELU with the error function, not its tanh approximation.
+        let inner = self.expand.forward(&x)?.f_gelu("none")?; // [K, F]
+        let fed = self.dropout.add(&x, &self.contract.forward(&inner)?, training)?;
+        self.output_norm.forward(&fed)
+    }
+}

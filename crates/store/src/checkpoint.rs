@@ -1,0 +1,430 @@
+//! Checkpoints of a run: parts that workers write side by side, and a manifest that makes them one
+//! checkpoint. Knows nothing of what the tensors mean, nor when a checkpoint is due.
+//!
+//! The streams in here own what they go over: a future with a closure over borrowed items could not be
+//! spawned.
+
+mod manifest;
+mod part;
+
+use std::collections::BTreeMap;
+
+use bytes::Bytes;
+use futures::{Stream, StreamExt, TryStreamExt, stream};
+use xxhash_rust::xxh3::Xxh3Default;
+
+pub use manifest::{CheckpointManifest, PartMeta, PartName};
+pub use part::Tensor;
+pub(crate) use part::decode;
+
+use crate::retry::retry;
+use crate::{Location, RunStore, StoreError};
+
+const MANIFEST: &str = "manifest.json";
+/// The name of a manifest that was found to promise what is not there. No reader looks at it.
+const SET_ASIDE: &str = "manifest.damaged.json";
+
+/// Parts are read in ranges of this size, several at a time.
+const RANGE: usize = 16 << 20;
+const RANGES: usize = 4;
+/// Parts that are read at a time.
+const PARTS: usize = 2;
+/// Small requests under way at a time.
+const REQUESTS: usize = 8;
+
+/// The objects of one checkpoint's folder, with their sizes.
+type Files = BTreeMap<String, u64>;
+
+/// What was found in a checkpoint's folder.
+#[derive(Clone, Debug, PartialEq)]
+pub enum CheckpointState {
+    /// The manifest and every part in its size.
+    Whole(CheckpointManifest),
+    /// Parts without a manifest: under way, or left behind by a crash.
+    Unfinished,
+    /// The manifest cannot be read, or promises what is not there. Says what.
+    Damaged(String),
+}
+
+/// A checkpoint, or what is left of one.
+#[derive(Clone, Debug, PartialEq)]
+pub struct CheckpointEntry {
+    /// Updates applied.
+    pub step: u64,
+    /// Bytes in its folder.
+    pub size: u64,
+    /// Whether it can be used.
+    pub state: CheckpointState,
+}
+
+/// A checkpoint that was passed over because it is damaged.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Skipped {
+    /// Updates applied.
+    pub step: u64,
+    /// What is damaged, and where.
+    pub reason: String,
+}
+
+impl std::fmt::Display for Skipped {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "checkpoint of step {} skipped: {}", self.step, self.reason)
+    }
+}
+
+/// The newest checkpoint that can be used, and the newer ones that cannot.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Newest {
+    /// None if no checkpoint can be used.
+    pub manifest: Option<CheckpointManifest>,
+    /// Newest first.
+    pub skipped: Vec<Skipped>,
+}
+
+/// The checkpoints of a run.
+#[derive(Clone, Debug)]
+pub struct Checkpoints {
+    run: RunStore,
+    at: Location,
+}
+
+impl Checkpoints {
+    pub(crate) fn of(run: RunStore) -> Self {
+        let at = run.location().child("checkpoints");
+        Checkpoints { run, at }
+    }
+
+    /// Writes one part. It is no checkpoint before [`Checkpoints::commit`]. Writing the same again is no
+    /// error.
+    ///
+    /// # Errors
+    /// [`StoreError::Fenced`] if the step is committed with another content of this part;
+    /// [`StoreError::Invalid`] for tensors that cannot be stored.
+    pub async fn write_part(
+        &self,
+        step: u64,
+        part: PartName,
+        tensors: Vec<Tensor>,
+    ) -> Result<PartMeta, StoreError> {
+        // Hashing gigabytes would hold up everything else on this thread.
+        let encoded = tokio::task::spawn_blocking(move || part::encode(tensors))
+            .await
+            .map_err(|error| StoreError::io(self.at.place(&part_path(step, &part.to_string())), error))??;
+        let meta = PartMeta {
+            name: part.to_string(),
+            size: encoded.size,
+            checksum: encoded.checksum,
+            tensors: encoded.tensors,
+        };
+        let path = part_path(step, &meta.name);
+        match retry(&path, || self.read_manifest(step)).await {
+            // The same bytes again are harmless, and heal a damaged part.
+            Ok(committed) => {
+                if committed.parts.iter().any(|other| other.name == meta.name && *other != meta) {
+                    return Err(StoreError::Fenced {
+                        place: self.at.place(&path),
+                        reason:
+                            "its checkpoint is committed, with another content; this writer is stale, or \
+                                 the old checkpoint has to be set aside first"
+                                .into(),
+                    });
+                }
+            }
+            Err(StoreError::NotFound { .. } | StoreError::Damaged { .. }) => {}
+            Err(error) => return Err(error),
+        }
+        retry(&path, || self.at.put_chunks(&path, &encoded.chunks)).await?;
+        Ok(meta)
+    }
+
+    /// Makes a checkpoint of parts that were written. Committing the same state again is no error; a damaged
+    /// checkpoint of that step is set aside.
+    ///
+    /// # Errors
+    /// [`StoreError::Damaged`] if a part is not there in its size (write it again), [`StoreError::Fenced`] if
+    /// the term is over or the step is committed with another state, [`StoreError::Invalid`] if parts are
+    /// left out.
+    pub async fn commit(&self, manifest: &CheckpointManifest) -> Result<(), StoreError> {
+        manifest.check()?;
+        let step = manifest.step;
+        if let Some((part, reason)) = manifest.unfit(&self.files(step).await?) {
+            return Err(StoreError::Damaged { place: self.at.place(&part_path(step, &part.name)), reason });
+        }
+        self.run.check_term(manifest.term).await?;
+        let (path, file) = (manifest_path(step), Bytes::from(manifest.seal()));
+        let put = || retry(&path, || self.at.put_once(&path, file.clone()));
+        match put().await {
+            Err(StoreError::Fenced { .. }) => {}
+            done => return done,
+        }
+        match self.inspect(step, self.files(step).await?).await?.state {
+            CheckpointState::Whole(found) if found.state_digest == manifest.state_digest => Ok(()),
+            CheckpointState::Whole(found) => Err(StoreError::Fenced {
+                place: self.at.place(&path),
+                reason: format!(
+                    "term {} committed another state: {} instead of {}",
+                    found.term, found.state_digest, manifest.state_digest
+                ),
+            }),
+            CheckpointState::Damaged(reason) => {
+                tracing::warn!(step, reason, "a damaged checkpoint gives way to a new one");
+                self.set_aside(step).await?;
+                put().await
+            }
+            CheckpointState::Unfinished => put().await,
+        }
+    }
+
+    /// All checkpoints and what is left of others, oldest first. Only sizes are looked at.
+    ///
+    /// # Errors
+    /// [`StoreError::Io`], or [`StoreError::Invalid`] if one was written by a newer program.
+    pub async fn list(&self) -> Result<Vec<CheckpointEntry>, StoreError> {
+        let mut steps: BTreeMap<u64, Files> = BTreeMap::new();
+        for (path, size) in retry("checkpoints", || self.at.list("")).await? {
+            let Some((folder, name)) = path.split_once('/') else { continue };
+            let step = folder.strip_prefix("step-").and_then(|digits| digits.parse().ok());
+            if let Some(step) = step.filter(|&step| step_folder(step) == folder) {
+                steps.entry(step).or_default().insert(name.to_owned(), size);
+            }
+        }
+        let entries = stream::iter(steps).map(|(step, files)| self.inspect(step, files));
+        entries.buffered(REQUESTS).try_collect().await
+    }
+
+    /// The newest checkpoint that is whole by its sizes: quick, for showing it.
+    ///
+    /// # Errors
+    /// As [`Checkpoints::list`].
+    pub async fn newest(&self) -> Result<Newest, StoreError> {
+        self.find(false).await
+    }
+
+    /// The newest checkpoint whose every byte is as it was written: for resuming. Whoever resumes from it
+    /// should [set aside](Checkpoints::set_aside) those that were skipped, to be able to write these steps
+    /// again.
+    ///
+    /// # Errors
+    /// As [`Checkpoints::list`]. A failing storage service is an error and no reason to take an older
+    /// checkpoint.
+    pub async fn newest_verified(&self) -> Result<Newest, StoreError> {
+        self.find(true).await
+    }
+
+    async fn find(&self, every_byte: bool) -> Result<Newest, StoreError> {
+        let mut newest = Newest::default();
+        for CheckpointEntry { step, state, .. } in self.list().await?.into_iter().rev() {
+            let reason = match state {
+                CheckpointState::Unfinished => continue,
+                CheckpointState::Damaged(reason) => reason,
+                CheckpointState::Whole(manifest) => {
+                    let verified = if every_byte { self.verify(&manifest).await } else { Ok(()) };
+                    match verified {
+                        Ok(()) => {
+                            newest.manifest = Some(manifest);
+                            break;
+                        }
+                        Err(error @ StoreError::Damaged { .. }) => error.to_string(),
+                        Err(error) => return Err(error),
+                    }
+                }
+            };
+            newest.skipped.push(Skipped { step, reason });
+        }
+        Ok(newest)
+    }
+
+    /// The checkpoint of a step.
+    ///
+    /// # Errors
+    /// [`StoreError::NotFound`] if there is none, [`StoreError::Damaged`] if it is not whole by its sizes.
+    pub async fn manifest(&self, step: u64) -> Result<CheckpointManifest, StoreError> {
+        let place = self.at.place(&step_folder(step));
+        match self.inspect(step, self.files(step).await?).await?.state {
+            CheckpointState::Whole(manifest) => Ok(manifest),
+            CheckpointState::Damaged(reason) => Err(StoreError::Damaged { place, reason }),
+            CheckpointState::Unfinished => Err(StoreError::NotFound {
+                what: "a checkpoint".into(),
+                place,
+                remedy: "`cloze checkpoints ls` shows which there are".into(),
+            }),
+        }
+    }
+
+    /// Reads all parts and compares their checksums.
+    ///
+    /// # Errors
+    /// [`StoreError::Damaged`] names the first part that is not as it was written.
+    pub async fn verify(&self, manifest: &CheckpointManifest) -> Result<(), StoreError> {
+        let step = manifest.step;
+        let parts = stream::iter(manifest.parts.clone())
+            .map(|part| async move { self.read(step, &part, |_| {}).await });
+        parts.buffered(PARTS).try_collect().await
+    }
+
+    /// Reads one part, checked before anything in it is looked at.
+    ///
+    /// # Errors
+    /// [`StoreError::Damaged`] if it is not as it was written.
+    pub async fn read_part(&self, step: u64, part: &PartMeta) -> Result<Vec<Tensor>, StoreError> {
+        let mut file = Vec::with_capacity(usize::try_from(part.size).unwrap_or(0));
+        self.read(step, part, |piece| file.extend_from_slice(&piece)).await?;
+        part::decode(&self.at.place(&part_path(step, &part.name)), &file.into())
+    }
+
+    /// Hands every tensor to `take`, part by part: two parts at most are in memory. What was taken before an
+    /// error must not be used, so [verify](Checkpoints::verify) first what replaces something good.
+    ///
+    /// # Errors
+    /// As [`Checkpoints::read_part`], and what `take` says.
+    pub async fn load_into<E: From<StoreError>>(
+        &self,
+        manifest: &CheckpointManifest,
+        mut take: impl FnMut(Tensor) -> Result<(), E>,
+    ) -> Result<(), E> {
+        let step = manifest.step;
+        let mut parts = stream::iter(manifest.parts.clone())
+            .map(|part| async move { self.read_part(step, &part).await })
+            .buffered(PARTS);
+        while let Some(tensors) = parts.try_next().await? {
+            tensors.into_iter().try_for_each(&mut take)?;
+        }
+        Ok(())
+    }
+
+    /// Takes a damaged checkpoint out of sight, so that its step can be written again. Its parts stay until
+    /// they are written anew or pruned.
+    ///
+    /// # Errors
+    /// [`StoreError::Io`].
+    pub async fn set_aside(&self, step: u64) -> Result<(), StoreError> {
+        let (path, aside) = (manifest_path(step), part_path(step, SET_ASIDE));
+        match retry(&path, || self.at.get(&path)).await {
+            Err(StoreError::NotFound { .. }) => return Ok(()),
+            found => {
+                let file = found?;
+                retry(&aside, || self.at.put(&aside, file.clone())).await?;
+            }
+        }
+        retry(&path, || self.at.delete(&path)).await
+    }
+
+    /// Deletes what is no longer needed and returns the steps: checkpoints older than the newest `keep_last`
+    /// whole ones (at least one is kept, and the one of step `keep`), and unfinished ones older than the
+    /// newest whole one.
+    ///
+    /// # Errors
+    /// [`StoreError::Io`]; then some may be gone and some not, and calling it again goes on.
+    pub async fn prune(&self, keep_last: u32, keep: Option<u64>) -> Result<Vec<u64>, StoreError> {
+        let entries = self.list().await?;
+        let is_whole = |entry: &&CheckpointEntry| matches!(entry.state, CheckpointState::Whole(_));
+        let whole: Vec<u64> = entries.iter().filter(is_whole).map(|entry| entry.step).collect();
+        let Some(&newest) = whole.last() else { return Ok(Vec::new()) };
+        let oldest_kept = whole[whole.len().saturating_sub(keep_last.max(1) as usize)];
+        let doomed =
+            entries.iter().filter(|entry| Some(entry.step) != keep).filter(|entry| match entry.state {
+                // The newest damaged ones stay for whoever wants to know what happened.
+                CheckpointState::Whole(_) | CheckpointState::Damaged(_) => entry.step < oldest_kept,
+                CheckpointState::Unfinished => entry.step < newest,
+            });
+        let doomed: Vec<u64> = doomed.map(|entry| entry.step).collect();
+        for &step in &doomed {
+            self.remove(step).await?;
+        }
+        Ok(doomed)
+    }
+
+    /// The manifest goes first, so that half a checkpoint never looks like one.
+    async fn remove(&self, step: u64) -> Result<(), StoreError> {
+        let path = manifest_path(step);
+        retry(&path, || self.at.delete(&path)).await?;
+        let files = self.files(step).await?;
+        stream::iter(files.into_keys())
+            .map(|name| async move {
+                let path = part_path(step, &name);
+                retry(&path, || self.at.delete(&path)).await
+            })
+            .buffer_unordered(REQUESTS)
+            .try_collect()
+            .await
+    }
+
+    async fn files(&self, step: u64) -> Result<Files, StoreError> {
+        let folder = step_folder(step);
+        let found = retry(&folder, || self.at.list(&folder)).await?;
+        let names = found.into_iter().filter_map(|(path, size)| {
+            let name = path.strip_prefix(&folder)?.strip_prefix('/')?;
+            Some((name.to_owned(), size))
+        });
+        Ok(names.collect())
+    }
+
+    async fn inspect(&self, step: u64, files: Files) -> Result<CheckpointEntry, StoreError> {
+        let state = if files.contains_key(MANIFEST) {
+            match retry(&step_folder(step), || self.read_manifest(step)).await {
+                Ok(manifest) => match manifest.unfit(&files) {
+                    None => CheckpointState::Whole(manifest),
+                    Some((_, reason)) => CheckpointState::Damaged(reason),
+                },
+                Err(StoreError::Damaged { reason, .. }) => {
+                    CheckpointState::Damaged(format!("{MANIFEST}: {reason}"))
+                }
+                // Pruned since it was listed.
+                Err(StoreError::NotFound { .. }) => CheckpointState::Unfinished,
+                Err(error) => return Err(error),
+            }
+        } else {
+            CheckpointState::Unfinished
+        };
+        Ok(CheckpointEntry { step, size: files.values().sum(), state })
+    }
+
+    async fn read_manifest(&self, step: u64) -> Result<CheckpointManifest, StoreError> {
+        let path = manifest_path(step);
+        let file = self.at.get(&path).await?;
+        CheckpointManifest::unseal(&self.at.place(&path), step, &file)
+    }
+
+    /// Reads a part piece by piece and then says whether it was whole.
+    async fn read(&self, step: u64, part: &PartMeta, mut take: impl FnMut(Bytes)) -> Result<(), StoreError> {
+        let path = part_path(step, &part.name);
+        let damaged = |reason: String| StoreError::Damaged { place: self.at.place(&path), reason };
+        if let Some(reason) = part.wrong_size(retry(&path, || self.at.size(&path)).await?) {
+            return Err(damaged(reason));
+        }
+        let mut hash = Xxh3Default::new();
+        let mut pieces = std::pin::pin!(self.pieces(&path, part.size));
+        while let Some(piece) = pieces.next().await {
+            let piece = piece.map_err(|error| match error {
+                StoreError::NotFound { .. } => damaged("it is missing".into()),
+                error => error,
+            })?;
+            hash.update(&piece);
+            take(piece);
+        }
+        let found = part::hex(hash.digest128());
+        if found != part.checksum {
+            return Err(damaged(format!("its checksum is {found} instead of {}", part.checksum)));
+        }
+        Ok(())
+    }
+
+    fn pieces(&self, path: &str, size: u64) -> impl Stream<Item = Result<Bytes, StoreError>> {
+        let ranges = (0..size).step_by(RANGE).map(move |start| start..size.min(start + RANGE as u64));
+        stream::iter(ranges)
+            .map(move |range| async move { retry(path, || self.at.get_range(path, range.clone())).await })
+            .buffered(RANGES)
+    }
+}
+
+fn step_folder(step: u64) -> String {
+    format!("step-{step:08}")
+}
+
+fn manifest_path(step: u64) -> String {
+    part_path(step, MANIFEST)
+}
+
+fn part_path(step: u64, name: &str) -> String {
+    format!("{}/{name}", step_folder(step))
+}

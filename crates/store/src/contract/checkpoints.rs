@@ -1,0 +1,386 @@
+//! A checkpoint is there as a whole or not at all, damage is found and named, and no crash loses the last
+//! good one.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use proptest::prelude::*;
+
+use super::faulty::Faulty;
+use super::{checkpoint, claim, cut, everywhere, flip, parts, path, state};
+use crate::{CheckpointManifest, CheckpointState, Location, PartName, RunStore, StoreError, Tensor, Term};
+
+async fn started(run: &RunStore) -> Term {
+    run.claim(&claim("recipe")).await.unwrap()
+}
+
+async fn loaded(run: &RunStore, manifest: &CheckpointManifest) -> Result<Vec<Tensor>, StoreError> {
+    let mut tensors = Vec::new();
+    let take = |tensor| -> Result<(), StoreError> {
+        tensors.push(tensor);
+        Ok(())
+    };
+    run.checkpoints().load_into(manifest, take).await?;
+    tensors.sort_by(|a, b| a.name.cmp(&b.name));
+    Ok(tensors)
+}
+
+/// The step that a resumed run would take, and the reasons for passing over others.
+async fn resumed(run: &RunStore) -> (Option<u64>, Vec<String>) {
+    let newest = run.checkpoints().newest_verified().await.unwrap();
+    (newest.manifest.map(|m| m.step), newest.skipped.iter().map(ToString::to_string).collect())
+}
+
+#[tokio::test]
+async fn what_any_number_wrote_comes_back_to_the_bit() {
+    everywhere(async |run| {
+        let term = started(&run).await;
+        for of in [1, 2, 3, 7] {
+            let manifest = checkpoint(&run, term, u64::from(of), of).await;
+            assert_eq!(run.checkpoints().manifest(u64::from(of)).await.unwrap(), manifest);
+            assert_eq!(loaded(&run, &manifest).await.unwrap(), state(u64::from(of)));
+            let named: BTreeSet<_> = manifest.parts.iter().flat_map(|part| part.tensors.clone()).collect();
+            assert_eq!(named, state(1).into_iter().map(|tensor| tensor.name).collect());
+        }
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_part_larger_than_one_request_comes_back_to_the_bit() {
+    everywhere(async |run| {
+        let (term, values) = (started(&run).await, 18 << 20);
+        let bytes: Vec<u8> = (0..values as u32).flat_map(u32::to_le_bytes).collect();
+        let small = Tensor { name: "a".into(), shape: vec![], bytes: vec![1; 4].into() };
+        let large = Tensor { name: "b".into(), shape: vec![values], bytes: bytes.into() };
+        let tensors = vec![small, large];
+        let part =
+            run.checkpoints().write_part(5, PartName { index: 0, of: 1 }, tensors.clone()).await.unwrap();
+        let manifest = CheckpointManifest { parts: vec![part], ..parts(&run, term, 9, 1).await };
+        run.checkpoints().commit(&CheckpointManifest { step: 5, ..manifest.clone() }).await.unwrap();
+        run.checkpoints().verify(&CheckpointManifest { step: 5, ..manifest.clone() }).await.unwrap();
+        assert_eq!(run.checkpoints().read_part(5, &manifest.parts[0]).await.unwrap(), tensors);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn nothing_is_visible_before_the_manifest() {
+    everywhere(async |run| {
+        let term = started(&run).await;
+        let manifest = parts(&run, term, 10, 2).await;
+        assert_eq!(run.checkpoints().list().await.unwrap()[0].state, CheckpointState::Unfinished);
+        assert_eq!(resumed(&run).await, (None, vec![]));
+        assert!(matches!(run.checkpoints().manifest(10).await, Err(StoreError::NotFound { .. })));
+
+        run.location().delete(&path(10, &manifest.parts[1].name)).await.unwrap();
+        let error = run.checkpoints().commit(&manifest).await.unwrap_err();
+        assert!(error.to_string().contains("part-0001-of-0002.safetensors is missing"), "{error}");
+        let manifest = parts(&run, term, 10, 2).await;
+        cut(&run, &path(10, &manifest.parts[0].name), 20).await;
+        let error = run.checkpoints().commit(&manifest).await.unwrap_err();
+        assert!(error.to_string().contains("part-0000-of-0002.safetensors has 20 bytes"), "{error}");
+        assert_eq!(resumed(&run).await, (None, vec![]));
+
+        checkpoint(&run, term, 10, 2).await;
+        assert_eq!(resumed(&run).await, (Some(10), vec![]));
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_manifest_that_leaves_parts_out_is_refused() {
+    let run = RunStore::at(Location::memory());
+    let manifest = parts(&run, Term(1), 10, 3).await;
+    let with = |parts| CheckpointManifest { parts, ..manifest.clone() };
+    let [a, b, c] = [0, 1, 2].map(|n| manifest.parts[n].clone());
+    for bad in [vec![], vec![a.clone(), b.clone()], vec![a.clone(), a.clone(), c.clone()], vec![b, a, c]] {
+        let refused = run.checkpoints().commit(&with(bad)).await;
+        assert!(matches!(refused, Err(StoreError::Invalid(_))), "{refused:?}");
+    }
+    run.checkpoints().commit(&manifest).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_flipped_bit_in_any_part_is_found_and_the_part_named() {
+    everywhere(async |run| {
+        let term = started(&run).await;
+        checkpoint(&run, term, 10, 2).await;
+        let newer = checkpoint(&run, term, 20, 3).await;
+        for part in &newer.parts {
+            let file = path(20, &part.name);
+            for bit in [0, 8 * 8, 4 * part.size as usize, 8 * part.size as usize - 1] {
+                flip(&run, &file, bit).await;
+                let (step, skipped) = resumed(&run).await;
+                assert_eq!(step, Some(10), "bit {bit} of {file}");
+                assert!(skipped.len() == 1 && skipped[0].contains(&part.name), "{skipped:?}");
+                let error = run.checkpoints().read_part(20, part).await.unwrap_err();
+                assert!(matches!(error, StoreError::Damaged { .. }), "{error}");
+                assert!(loaded(&run, &newer).await.is_err());
+                flip(&run, &file, bit).await;
+            }
+        }
+        assert_eq!(resumed(&run).await, (Some(20), vec![]));
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_missing_or_short_part_makes_the_checkpoint_not_whole() {
+    everywhere(async |run| {
+        let term = started(&run).await;
+        checkpoint(&run, term, 10, 1).await;
+        let newer = checkpoint(&run, term, 20, 2).await;
+        let file = path(20, &newer.parts[1].name);
+        for reason in ["bytes instead of", "is missing"] {
+            if reason == "is missing" {
+                run.location().delete(&file).await.unwrap();
+            } else {
+                cut(&run, &file, 9).await;
+            }
+            let newest = run.checkpoints().newest().await.unwrap();
+            assert_eq!(newest.manifest.unwrap().step, 10);
+            let said = newest.skipped[0].to_string();
+            assert!(said.contains(&newer.parts[1].name) && said.contains(reason), "{said}");
+            assert!(matches!(run.checkpoints().verify(&newer).await, Err(StoreError::Damaged { .. })));
+        }
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn any_damage_to_a_manifest_is_found_and_named() {
+    let run = RunStore::at(Location::memory());
+    checkpoint(&run, Term(1), 10, 1).await;
+    checkpoint(&run, Term(1), 20, 2).await;
+    let name = path(20, "manifest.json");
+    let whole = run.location().get(&name).await.unwrap();
+    let skips = async |what: String| {
+        let newest = run.checkpoints().newest().await.unwrap();
+        assert_eq!(newest.manifest.unwrap().step, 10, "{what}");
+        assert!(newest.skipped[0].to_string().contains("step 20 skipped: manifest.json"), "{what}");
+    };
+    for size in 0..whole.len() {
+        cut(&run, &name, size).await;
+        skips(format!("{size} bytes")).await;
+        run.location().put(&name, whole.clone()).await.unwrap();
+    }
+    for bit in 0..whole.len() * 8 {
+        flip(&run, &name, bit).await;
+        skips(format!("bit {bit}")).await;
+        flip(&run, &name, bit).await;
+    }
+    let other = run.location().get(&path(10, "manifest.json")).await.unwrap();
+    run.location().put(&name, other).await.unwrap();
+    skips("the manifest of another step".into()).await;
+}
+
+#[tokio::test]
+async fn a_checkpoint_of_a_newer_program_is_not_passed_over() {
+    let run = RunStore::at(Location::memory());
+    checkpoint(&run, Term(1), 10, 1).await;
+    let newer = CheckpointManifest { version: 2, ..parts(&run, Term(1), 20, 1).await };
+    run.location().put(&path(20, "manifest.json"), newer.seal()).await.unwrap();
+    let error = run.checkpoints().newest_verified().await.unwrap_err();
+    assert!(error.is_bad_input() && error.to_string().contains("format 2"), "{error}");
+}
+
+#[tokio::test]
+async fn committing_again_is_no_error_but_another_state_is() {
+    everywhere(async |run| {
+        let term = started(&run).await;
+        let manifest = checkpoint(&run, term, 10, 2).await;
+        run.checkpoints().commit(&manifest).await.unwrap();
+        // The step was computed again after a roll-back, by other workers, to the same state.
+        let again = CheckpointManifest { ledger_head: "later".into(), ..parts(&run, term, 10, 3).await };
+        run.checkpoints().commit(&again).await.unwrap();
+        assert_eq!(run.checkpoints().manifest(10).await.unwrap(), manifest);
+
+        let other = CheckpointManifest { state_digest: "other".into(), ..manifest.clone() };
+        let fenced = run.checkpoints().commit(&other).await;
+        assert!(matches!(fenced, Err(StoreError::Fenced { .. })), "{fenced:?}");
+
+        let next = parts(&run, term, 20, 1).await;
+        run.claim(&claim("recipe")).await.unwrap();
+        let fenced = run.checkpoints().commit(&next).await;
+        assert!(matches!(fenced, Err(StoreError::Fenced { .. })), "{fenced:?}");
+        assert_eq!(resumed(&run).await, (Some(10), vec![]));
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_stale_worker_cannot_spoil_a_committed_part_and_a_good_one_heals_it() {
+    everywhere(async |run| {
+        let term = started(&run).await;
+        let manifest = checkpoint(&run, term, 10, 1).await;
+        let only = PartName { index: 0, of: 1 };
+        let stale = run.checkpoints().write_part(10, only, state(11)).await;
+        assert!(matches!(stale, Err(StoreError::Fenced { .. })), "{stale:?}");
+        run.checkpoints().verify(&manifest).await.unwrap();
+
+        flip(&run, &path(10, &manifest.parts[0].name), 999).await;
+        run.checkpoints().write_part(10, only, state(10)).await.unwrap();
+        assert_eq!(resumed(&run).await, (Some(10), vec![]));
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_damaged_checkpoint_gives_way_to_a_new_one() {
+    everywhere(async |run| {
+        let term = started(&run).await;
+        let manifest = checkpoint(&run, term, 10, 1).await;
+        // Damage that its sizes show: commit sees it.
+        run.location().delete(&path(10, &manifest.parts[0].name)).await.unwrap();
+        checkpoint(&run, term, 10, 2).await;
+        assert_eq!(resumed(&run).await, (Some(10), vec![]));
+        // Damage that only checksums show: whoever resumed has set it aside.
+        flip(&run, &path(10, "part-0000-of-0002.safetensors"), 777).await;
+        run.checkpoints().set_aside(10).await.unwrap();
+        run.checkpoints().set_aside(10).await.unwrap();
+        assert_eq!(resumed(&run).await, (None, vec![]));
+        checkpoint(&run, term, 10, 3).await;
+        assert_eq!(resumed(&run).await, (Some(10), vec![]));
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn pruning_leaves_no_trace_of_what_it_deletes() {
+    everywhere(async |run| {
+        let term = started(&run).await;
+        for step in 1..=5 {
+            checkpoint(&run, term, step, 2).await;
+        }
+        parts(&run, term, 6, 2).await;
+        assert_eq!(run.checkpoints().prune(2, Some(1)).await.unwrap(), [2, 3]);
+        let left = run.location().list("checkpoints").await.unwrap();
+        let steps: BTreeSet<_> = left.iter().map(|(name, _)| name.split('/').nth(1).unwrap()).collect();
+        assert_eq!(steps.len(), 4, "{left:?}");
+        assert_eq!(run.checkpoints().prune(0, None).await.unwrap(), [1, 4]);
+        assert_eq!(resumed(&run).await, (Some(5), vec![]));
+    })
+    .await;
+}
+
+/// Step `n` is unfinished, damaged or whole where `kinds[n]` is 0, 1 or 2.
+async fn check_pruning(kinds: &[i32], last: u32, keep: u64) {
+    let run = RunStore::at(Location::memory());
+    for (step, &kind) in (0..).zip(kinds) {
+        let manifest = parts(&run, Term(1), step, 1).await;
+        if kind > 0 {
+            run.checkpoints().commit(&manifest).await.unwrap();
+        }
+        if kind == 1 {
+            cut(&run, &path(step, &manifest.parts[0].name), 3).await;
+        }
+    }
+    let whole = kinds.iter().filter(|&&kind| kind == 2).count();
+    let kept = whole.min(last.max(1) as usize);
+    let pruned = run.checkpoints().prune(last, Some(keep)).await.unwrap();
+    for (step, &kind) in (0..).zip(kinds) {
+        let newer = kinds[step as usize + 1..].iter().filter(|&&kind| kind == 2).count();
+        let enough = if kind == 0 { 1 } else { kept };
+        let expected = step != keep && whole > 0 && newer >= enough;
+        assert_eq!(pruned.contains(&step), expected, "step {step} of {kinds:?}");
+    }
+    let left: Vec<u64> = run.checkpoints().list().await.unwrap().iter().map(|entry| entry.step).collect();
+    let expected: Vec<u64> = (0..kinds.len() as u64).filter(|step| !pruned.contains(step)).collect();
+    assert_eq!(left, expected);
+}
+
+proptest! {
+    #[test]
+    fn pruning_keeps_what_it_should(
+        kinds in prop::collection::vec(0..3, 1..9),
+        last in 0u32..5,
+        keep in 0u64..9,
+    ) {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
+        runtime.block_on(check_pruning(&kinds, last, keep));
+    }
+}
+
+/// Commits a few checkpoints and prunes, as a coordinator does.
+async fn history(run: &RunStore, term: Term) -> Result<(), StoreError> {
+    for step in [20, 30, 40] {
+        let (of, mut written) = (2, Vec::new());
+        for index in 0..of {
+            let slice = state(step).into_iter().skip(index as usize).step_by(2).collect();
+            written.push(run.checkpoints().write_part(step, PartName { index, of }, slice).await?);
+        }
+        let manifest = run.checkpoints().manifest(10).await;
+        let manifest = match manifest {
+            Ok(first) => {
+                CheckpointManifest { parts: written, step, state_digest: format!("{step}"), term, ..first }
+            }
+            Err(error) => return Err(error),
+        };
+        run.checkpoints().commit(&manifest).await?;
+        run.checkpoints().prune(1, Some(10)).await?;
+    }
+    Ok(())
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_crash_after_any_write_leaves_a_checkpoint_that_is_never_older_than_before() {
+    let (mut crashes, mut best) = (0, 10);
+    loop {
+        let store = Faulty::default();
+        let run = RunStore::at(Location::of(Arc::new(store.clone())));
+        let term = started(&run).await;
+        checkpoint(&run, term, 10, 2).await;
+        store.crash_after(crashes);
+        let done = history(&run, term).await;
+        store.restart();
+        let (step, skipped) = resumed(&run).await;
+        assert!(step.unwrap() >= best && skipped.is_empty(), "after {crashes} writes: {step:?} {skipped:?}");
+        best = step.unwrap();
+        let half = |state: &CheckpointState| matches!(state, CheckpointState::Damaged(_));
+        let entries = run.checkpoints().list().await.unwrap();
+        assert!(!entries.iter().any(|entry| half(&entry.state)), "after {crashes} writes: {entries:?}");
+        let term = started(&run).await;
+        history(&run, term).await.unwrap();
+        assert_eq!(resumed(&run).await, (Some(40), vec![]));
+        if done.is_ok() {
+            break;
+        }
+        crashes += 1;
+    }
+    assert!(crashes > 9 && best == 40, "{crashes} {best}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_failing_service_is_no_reason_to_take_an_older_checkpoint() {
+    let store = Faulty::default();
+    let run = RunStore::at(Location::of(Arc::new(store.clone())));
+    let term = started(&run).await;
+    store.lose_answers(3);
+    checkpoint(&run, term, 10, 2).await;
+    store.lose_answers(0);
+    checkpoint(&run, term, 20, 1).await;
+    assert_eq!(resumed(&run).await, (Some(20), vec![]));
+    store.make_parts_unreadable();
+    assert!(matches!(run.checkpoints().newest_verified().await, Err(StoreError::Io { .. })));
+}
+
+/// Callers spawn these; a borrow in the wrong place would take that away.
+#[test]
+fn futures_can_move_between_threads() {
+    fn check<T: Send>(_: T) {}
+    let run = RunStore::at(Location::memory());
+    let checkpoints = run.checkpoints();
+    check(checkpoints.write_part(1, PartName { index: 0, of: 1 }, vec![]));
+    check(checkpoints.newest_verified());
+    check(checkpoints.prune(1, None));
+    check(run.claim(&claim("recipe")));
+    check(run.append_ledger(Term(1), 0, ""));
+    check(run.ledger());
+    check(async move {
+        let manifest = checkpoints.manifest(1).await?;
+        checkpoints.commit(&manifest).await?;
+        checkpoints.verify(&manifest).await?;
+        checkpoints.load_into(&manifest, |_| Ok::<(), StoreError>(())).await
+    });
+}

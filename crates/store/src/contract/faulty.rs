@@ -1,0 +1,127 @@
+//! A store in memory that fails on purpose. Knows nothing of what is kept in it.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
+
+use async_trait::async_trait;
+use futures::StreamExt;
+use futures::stream::BoxStream;
+use object_store::memory::InMemory;
+use object_store::path::Path;
+use object_store::{
+    CopyOptions, Error, GetOptions, GetResult, ListResult, MultipartUpload, ObjectMeta, ObjectStore,
+    PutMultipartOptions, PutOptions, PutPayload, PutResult, Result,
+};
+
+/// Healthy until it is told otherwise.
+#[derive(Clone, Debug)]
+pub struct Faulty {
+    inner: Arc<InMemory>,
+    /// Writes that are still carried out; then everything fails, as if the machine had died.
+    until_crash: Arc<AtomicI64>,
+    /// Writes that will be carried out without an answer.
+    lost_answers: Arc<AtomicI64>,
+    /// Parts of checkpoints cannot be read, while everything else goes on.
+    parts_unreadable: Arc<AtomicBool>,
+}
+
+impl Default for Faulty {
+    fn default() -> Self {
+        Faulty {
+            inner: Arc::default(),
+            until_crash: Arc::new(AtomicI64::new(i64::MAX)),
+            lost_answers: Arc::default(),
+            parts_unreadable: Arc::default(),
+        }
+    }
+}
+
+fn failure() -> Error {
+    Error::Generic { store: "faulty", source: "it fails on purpose".into() }
+}
+
+impl Faulty {
+    pub fn crash_after(&self, writes: i64) {
+        self.until_crash.store(writes, Ordering::SeqCst);
+    }
+
+    pub fn restart(&self) {
+        self.crash_after(i64::MAX);
+    }
+
+    pub fn lose_answers(&self, writes: i64) {
+        self.lost_answers.store(writes, Ordering::SeqCst);
+    }
+
+    pub fn make_parts_unreadable(&self) {
+        self.parts_unreadable.store(true, Ordering::SeqCst);
+    }
+
+    fn alive(&self) -> Result<()> {
+        if self.until_crash.load(Ordering::SeqCst) > 0 { Ok(()) } else { Err(failure()) }
+    }
+
+    fn may_write(&self) -> Result<()> {
+        if self.until_crash.fetch_sub(1, Ordering::SeqCst) > 0 { Ok(()) } else { Err(failure()) }
+    }
+
+    fn answer<T>(&self, done: Result<T>) -> Result<T> {
+        if self.lost_answers.fetch_sub(1, Ordering::SeqCst) > 0 { Err(failure()) } else { done }
+    }
+}
+
+impl std::fmt::Display for Faulty {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("faulty")
+    }
+}
+
+#[async_trait]
+impl ObjectStore for Faulty {
+    async fn put_opts(&self, path: &Path, payload: PutPayload, options: PutOptions) -> Result<PutResult> {
+        self.may_write()?;
+        let done = self.inner.put_opts(path, payload, options).await;
+        self.answer(done)
+    }
+
+    async fn put_multipart_opts(
+        &self,
+        path: &Path,
+        options: PutMultipartOptions,
+    ) -> Result<Box<dyn MultipartUpload>> {
+        self.may_write()?;
+        self.inner.put_multipart_opts(path, options).await
+    }
+
+    async fn get_opts(&self, path: &Path, options: GetOptions) -> Result<GetResult> {
+        self.alive()?;
+        if self.parts_unreadable.load(Ordering::SeqCst) && path.as_ref().ends_with(".safetensors") {
+            return Err(failure());
+        }
+        self.inner.get_opts(path, options).await
+    }
+
+    fn delete_stream(&self, paths: BoxStream<'static, Result<Path>>) -> BoxStream<'static, Result<Path>> {
+        let store = self.clone();
+        let allowed = paths.map(move |path| store.may_write().and(path)).boxed();
+        let store = self.clone();
+        self.inner.delete_stream(allowed).map(move |done| store.answer(done)).boxed()
+    }
+
+    fn list(&self, prefix: Option<&Path>) -> BoxStream<'static, Result<ObjectMeta>> {
+        match self.alive() {
+            Ok(()) => self.inner.list(prefix),
+            Err(error) => futures::stream::once(async { Err(error) }).boxed(),
+        }
+    }
+
+    async fn list_with_delimiter(&self, prefix: Option<&Path>) -> Result<ListResult> {
+        self.alive()?;
+        self.inner.list_with_delimiter(prefix).await
+    }
+
+    async fn copy_opts(&self, from: &Path, to: &Path, options: CopyOptions) -> Result<()> {
+        self.may_write()?;
+        self.inner.copy_opts(from, to, options).await
+    }
+}

@@ -1,0 +1,175 @@
+//! Terms fence, a run stays the same run, and the ledger is one unbroken line.
+
+use std::sync::Arc;
+
+use futures::future::join_all;
+
+use super::faulty::Faulty;
+use super::{claim, cut, everywhere, flip};
+use crate::{Location, Packing, RunStore, StoreError, Term};
+
+#[tokio::test]
+async fn of_many_that_create_an_object_one_does() {
+    everywhere(async |run| {
+        let place = run.location();
+        let attempts = (0..8).map(|n| async move { place.put_new("a/b", format!("{n}")).await.map(|()| n) });
+        let done: Vec<_> = join_all(attempts).await;
+        let winners: Vec<_> = done.iter().flatten().collect();
+        assert_eq!(winners.len(), 1, "{done:?}");
+        assert_eq!(place.get("a/b").await.unwrap(), winners[0].to_string());
+        assert!(
+            done.iter().flat_map(|one| one.as_ref().err()).all(|e| matches!(e, StoreError::Fenced { .. }))
+        );
+        place.put_once("a/b", winners[0].to_string()).await.unwrap();
+        assert!(matches!(place.put_once("a/b", "else").await, Err(StoreError::Fenced { .. })));
+        assert_eq!(place.size("a/b").await.unwrap(), Some(1));
+        assert_eq!(place.size("a/c").await.unwrap(), None);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn of_many_that_claim_a_run_each_gets_a_term_of_its_own_and_the_last_is_in_charge() {
+    everywhere(async |run| {
+        assert_eq!(run.current_term().await.unwrap(), Term(0));
+        let who = claim("recipe");
+        let mut terms: Vec<_> =
+            join_all((0..8).map(|_| run.claim(&who))).await.into_iter().map(Result::unwrap).collect();
+        terms.sort();
+        assert_eq!(terms, (1..=8).map(Term).collect::<Vec<_>>());
+        assert_eq!(run.current_term().await.unwrap(), Term(8));
+        for term in terms {
+            let checked = run.check_term(term).await;
+            assert_eq!(checked.is_ok(), term == Term(8), "{term}: {checked:?}");
+        }
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn another_recipe_dataset_or_tokenizer_is_refused_and_named() {
+    everywhere(async |run| {
+        let first = claim("recipe");
+        assert!(run.identity().await.unwrap_err().is_bad_input());
+        run.claim(&first).await.unwrap();
+        assert_eq!(run.identity().await.unwrap(), first);
+        for (what, other) in [
+            ("recipe", claim("other")),
+            ("dataset", crate::Claim { dataset_hash: "other".into(), ..first.clone() }),
+            ("tokenizer", crate::Claim { tokenizer_hash: "other".into(), ..first.clone() }),
+        ] {
+            let error = run.claim(&other).await.unwrap_err();
+            assert!(error.is_bad_input() && error.to_string().contains(&format!("{what} hash")), "{error}");
+        }
+        assert_eq!(run.current_term().await.unwrap(), Term(1));
+        let newer = crate::Claim { version: "2".into(), name: "moved".into(), ..first };
+        assert_eq!(run.claim(&newer).await.unwrap(), Term(2));
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn plan_and_packing_are_kept() {
+    everywhere(async |run| {
+        assert!(run.plan().await.unwrap_err().is_bad_input());
+        run.put_plan("a = 1\n").await.unwrap();
+        run.put_plan("a = 2\n").await.unwrap();
+        assert_eq!(run.plan().await.unwrap(), "a = 2\n");
+        let packing = Packing { counts: vec![vec![3, 0, u32::MAX], vec![]] };
+        assert_eq!(run.packing("abc").await.unwrap(), None);
+        run.put_packing("abc", &packing).await.unwrap();
+        assert_eq!(run.packing("abc").await.unwrap(), Some(packing));
+        cut(&run, "packing-abc.json", 9).await;
+        assert_eq!(run.packing("abc").await.unwrap(), None);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn the_ledger_comes_back_in_order_and_takes_each_segment_once() {
+    everywhere(async |run| {
+        let old = run.claim(&claim("recipe")).await.unwrap();
+        for number in 0..12 {
+            assert_eq!(run.next_segment().await.unwrap(), number);
+            run.append_ledger(old, number, &format!("{{\"step\":{number}}}\n")).await.unwrap();
+        }
+        run.append_ledger(old, 11, "{\"step\":11}").await.unwrap();
+        assert!(matches!(run.append_ledger(old, 11, "{}").await, Err(StoreError::Fenced { .. })));
+        let new = run.claim(&claim("recipe")).await.unwrap();
+        run.append_ledger(new, 12, "").await.unwrap();
+        let ledger = run.ledger().await.unwrap();
+        assert_eq!(ledger.len(), 13);
+        for (number, segment) in (0..12).zip(&ledger) {
+            assert_eq!((segment.number, segment.term), (number, old));
+            assert_eq!(segment.text, format!("{{\"step\":{number}}}\n"));
+        }
+        assert_eq!((ledger[12].term, ledger[12].text.as_str()), (new, ""));
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_coordinator_that_was_replaced_appends_nothing_more() {
+    everywhere(async |run| {
+        let old = run.claim(&claim("recipe")).await.unwrap();
+        run.append_ledger(old, 0, "{}").await.unwrap();
+        let new = run.claim(&claim("recipe")).await.unwrap();
+        assert!(matches!(run.append_ledger(old, 1, "{}").await, Err(StoreError::Fenced { .. })));
+        run.append_ledger(new, 1, "{}").await.unwrap();
+        // As if the old one had passed the check of its term just before the new one took over.
+        let late = run.location().put_once("ledger/segment-00000001.jsonl", "late").await;
+        assert!(matches!(late, Err(StoreError::Fenced { .. })));
+        assert_eq!(run.ledger().await.unwrap().len(), 2);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_damaged_ledger_is_named() {
+    everywhere(async |run| {
+        let old = run.claim(&claim("recipe")).await.unwrap();
+        for number in 0..4 {
+            run.append_ledger(old, number, "{}").await.unwrap();
+        }
+        let name = "ledger/segment-00000002.jsonl";
+        let whole = run.location().get(name).await.unwrap();
+        let damaged = async || {
+            let error = run.ledger().await.unwrap_err();
+            assert!(
+                matches!(error, StoreError::Damaged { .. }) && error.to_string().contains(name),
+                "{error}"
+            );
+        };
+        for size in [0, 5, whole.len() - 1] {
+            cut(&run, name, size).await;
+            damaged().await;
+            run.location().put(name, whole.clone()).await.unwrap();
+        }
+        // The number 2, and the term 1 to 0.
+        for found in [b"2,", b"1}"] {
+            let at = whole.windows(2).position(|pair| pair == found).unwrap();
+            flip(&run, name, at * 8).await;
+            damaged().await;
+            run.location().put(name, whole.clone()).await.unwrap();
+        }
+        run.location().delete(name).await.unwrap();
+        damaged().await;
+    })
+    .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_write_whose_answer_was_lost_is_not_taken_for_somebody_elses() {
+    let store = Faulty::default();
+    let run = RunStore::at(Location::of(Arc::new(store.clone())));
+    store.lose_answers(3);
+    let term = run.claim(&claim("recipe")).await.unwrap();
+    assert_eq!(term, Term(1));
+    store.lose_answers(2);
+    run.append_ledger(term, 0, "{}").await.unwrap();
+    assert_eq!(run.ledger().await.unwrap().len(), 1);
+    store.crash_after(0);
+    assert!(matches!(run.append_ledger(term, 1, "{}").await, Err(StoreError::Io { .. })));
+    store.restart();
+    assert_eq!(run.next_segment().await.unwrap(), 1);
+}

@@ -1,0 +1,33 @@
+//! How many samples each block of a dataset gives: counted once per run from the lengths of sentences. Knows nothing
+//! of the order in which they are used.
+
+use corpus::PackSpec;
+use futures::{StreamExt, TryStreamExt};
+
+use super::{Dataset, hex};
+use crate::{Packing, StoreError};
+
+/// Blocks that are read at a time.
+const IN_FLIGHT: usize = 16;
+
+/// The name of a way of packing a dataset: counts under the same name are the same.
+pub fn packing_name(dataset_hash: &str, spec: &PackSpec, variants: u32) -> String {
+    let name = format!("{dataset_hash} {:?} {} {variants}", spec.format(), spec.max_len());
+    hex(name.as_bytes())
+}
+
+/// Counts the samples of every block in every variant.
+///
+/// # Errors
+/// As [`Dataset::sentence_lens`].
+pub async fn count_samples(dataset: &Dataset, spec: &PackSpec, variants: u32) -> Result<Packing, StoreError> {
+    let blocks = (0..dataset.blocks()).map(|block| async move {
+        let lens = dataset.sentence_lens(block).await?;
+        let counts: Vec<u32> =
+            (0..variants).map(|variant| corpus::sample_count(&lens, spec, variant)).collect();
+        Ok::<_, StoreError>(counts)
+    });
+    let by_block: Vec<Vec<u32>> = futures::stream::iter(blocks).buffered(IN_FLIGHT).try_collect().await?;
+    let of = |variant: usize| by_block.iter().map(|counts| counts[variant]).collect();
+    Ok(Packing { counts: (0..variants as usize).map(of).collect() })
+}

@@ -1,0 +1,367 @@
+//! The state of a run: what it is, who coordinates it, and its ledger. Knows neither what the records of the
+//! ledger say nor what a plan means. Fencing is described in the README of this crate.
+
+use std::hash::{BuildHasher, Hasher, RandomState};
+
+use futures::{StreamExt, TryStreamExt, stream};
+use serde::{Deserialize, Serialize};
+
+use crate::retry::retry;
+use crate::{Checkpoints, Location, StoreError};
+
+const IDENTITY: &str = "run.json";
+const PLAN: &str = "plan.toml";
+const TERMS: &str = "terms";
+const LEDGER: &str = "ledger";
+
+/// How often a claim may lose against others: each time somebody else has started, so more is a cluster gone
+/// wrong.
+const CLAIMS: u32 = 32;
+/// Small objects that are read at a time.
+const READS: usize = 16;
+
+/// The number of a coordinator of a run, counted from 1. The highest one is in charge.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Term(pub u64);
+
+impl std::fmt::Display for Term {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+/// What a run is. Written once, when the run starts; all that follows must agree in the hashes.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Claim {
+    /// The run's name.
+    pub name: String,
+    /// Hash of all that decides the weights.
+    pub recipe_hash: String,
+    /// Hash of the dataset.
+    pub dataset_hash: String,
+    /// Hash of the tokenizer.
+    pub tokenizer_hash: String,
+    /// The version of the program.
+    pub version: String,
+}
+
+/// Samples per block, for each way of packing. Computed once per run and dataset.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Packing {
+    /// One list per variant, with one number per block.
+    pub counts: Vec<Vec<u32>>,
+}
+
+/// Some lines of the ledger that became durable together.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Segment {
+    /// Its place in the ledger, counted from 0.
+    pub number: u64,
+    /// Who wrote it.
+    pub term: Term,
+    /// The lines; empty, or with a line end after the last one.
+    pub text: String,
+}
+
+/// The first line of a segment.
+#[derive(Serialize, Deserialize)]
+struct SegmentHead {
+    segment: u64,
+    term: Term,
+}
+
+/// A term object. The claim is random, so that a claimer knows its own.
+#[derive(Serialize)]
+struct TermObject<'a> {
+    term: Term,
+    claim: String,
+    version: &'a str,
+}
+
+/// The place of one run.
+#[derive(Clone, Debug)]
+pub struct RunStore {
+    at: Location,
+}
+
+impl RunStore {
+    /// Opens a run at a path or URL. There need not be one yet.
+    ///
+    /// # Errors
+    /// As [`Location::open`].
+    pub fn open(place: &str) -> Result<Self, StoreError> {
+        Location::open(place).map(Self::at)
+    }
+
+    /// A run at this location.
+    pub fn at(location: Location) -> Self {
+        RunStore { at: location }
+    }
+
+    /// Where it is.
+    pub fn location(&self) -> &Location {
+        &self.at
+    }
+
+    /// Its checkpoints.
+    pub fn checkpoints(&self) -> Checkpoints {
+        Checkpoints::of(self.clone())
+    }
+
+    /// What the run is.
+    ///
+    /// # Errors
+    /// [`StoreError::NotFound`] if there is none, [`StoreError::Damaged`] if that cannot be read.
+    pub async fn identity(&self) -> Result<Claim, StoreError> {
+        let bytes = self.required(IDENTITY).await?;
+        serde_json::from_slice(&bytes).map_err(|error| StoreError::Damaged {
+            place: self.at.place(IDENTITY),
+            reason: format!("{error}; restore it from a copy, or start another run"),
+        })
+    }
+
+    /// Takes the run over: a new one is made, an existing one must have the same hashes. Whoever had the run
+    /// before is fenced from now on.
+    ///
+    /// # Errors
+    /// [`StoreError::Invalid`] if the run is another one, [`StoreError::Fenced`] if others keep taking it.
+    pub async fn claim(&self, claim: &Claim) -> Result<Term, StoreError> {
+        let found = match self.identity().await {
+            Err(StoreError::NotFound { .. }) => {
+                match retry(IDENTITY, || self.at.put_once(IDENTITY, json(claim))).await {
+                    Ok(()) => claim.clone(),
+                    Err(StoreError::Fenced { .. }) => self.identity().await?,
+                    Err(error) => return Err(error),
+                }
+            }
+            found => found?,
+        };
+        self.require_same(&found, claim)?;
+        self.take_term(claim).await
+    }
+
+    fn require_same(&self, found: &Claim, claim: &Claim) -> Result<(), StoreError> {
+        let pairs = [
+            ("recipe", &found.recipe_hash, &claim.recipe_hash),
+            ("dataset", &found.dataset_hash, &claim.dataset_hash),
+            ("tokenizer", &found.tokenizer_hash, &claim.tokenizer_hash),
+        ];
+        for (what, there, here) in pairs {
+            if there != here {
+                let (run, plan) = (self.at.place(""), self.at.place(PLAN));
+                return Err(StoreError::Invalid(format!(
+                    "the run {} at {run} has the {what} hash {there}, this configuration has {here}; choose \
+                     another run name, or use --resume with the configuration it was started with ({plan})",
+                    found.name
+                )));
+            }
+        }
+        Ok(())
+    }
+
+    async fn take_term(&self, claim: &Claim) -> Result<Term, StoreError> {
+        let nonce = format!("{:016x}", RandomState::new().build_hasher().finish());
+        for _ in 0..CLAIMS {
+            let term = Term(self.current_term().await?.0 + 1);
+            let object = json(&TermObject { term, claim: nonce.clone(), version: &claim.version });
+            let name = term_name(term);
+            match retry(&name, || self.at.put_once(&name, object.clone())).await {
+                Err(StoreError::Fenced { .. }) => {}
+                done => return done.map(|()| term),
+            }
+        }
+        Err(StoreError::Fenced {
+            place: self.at.place(TERMS),
+            reason: "other coordinators keep taking the run; stop all but one".into(),
+        })
+    }
+
+    /// The highest term that was taken; 0 before the first.
+    ///
+    /// # Errors
+    /// [`StoreError::Io`].
+    pub async fn current_term(&self) -> Result<Term, StoreError> {
+        let terms = self.numbered(TERMS, "term-", ".json").await?;
+        Ok(Term(terms.last().copied().unwrap_or(0)))
+    }
+
+    /// Whether this term is still the highest. Terms are taken one after the other, so one request tells.
+    ///
+    /// # Errors
+    /// [`StoreError::Fenced`] if it is not.
+    pub async fn check_term(&self, term: Term) -> Result<(), StoreError> {
+        let next = term_name(Term(term.0 + 1));
+        match retry(&next, || self.at.size(&next)).await? {
+            None => Ok(()),
+            Some(_) => Err(StoreError::Fenced {
+                place: self.at.place(&next),
+                reason: format!(
+                    "another coordinator has taken the run after term {term}; this one must stop"
+                ),
+            }),
+        }
+    }
+
+    /// Keeps the plan that the run goes by.
+    ///
+    /// # Errors
+    /// [`StoreError::Io`].
+    pub async fn put_plan(&self, text: &str) -> Result<(), StoreError> {
+        retry(PLAN, || self.at.put(PLAN, text.to_owned())).await
+    }
+
+    /// The plan that the run goes by.
+    ///
+    /// # Errors
+    /// [`StoreError::NotFound`] if there is no run.
+    pub async fn plan(&self) -> Result<String, StoreError> {
+        text(self.at.place(PLAN), &self.required(PLAN).await?)
+    }
+
+    /// The counts that were kept under this hash (of dataset, format and length).
+    ///
+    /// # Errors
+    /// [`StoreError::Io`]. A damaged object counts as none: the counts can be computed again.
+    pub async fn packing(&self, hash: &str) -> Result<Option<Packing>, StoreError> {
+        let name = packing_name(hash);
+        match retry(&name, || self.at.get(&name)).await {
+            Ok(bytes) => Ok(serde_json::from_slice(&bytes).ok()),
+            Err(StoreError::NotFound { .. }) => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Keeps counts under this hash.
+    ///
+    /// # Errors
+    /// [`StoreError::Io`].
+    pub async fn put_packing(&self, hash: &str, packing: &Packing) -> Result<(), StoreError> {
+        let (name, bytes) = (packing_name(hash), json(packing));
+        retry(&name, || self.at.put(&name, bytes.clone())).await
+    }
+
+    /// The number of the segment that is to be appended next.
+    ///
+    /// # Errors
+    /// [`StoreError::Io`].
+    pub async fn next_segment(&self) -> Result<u64, StoreError> {
+        let segments = self.numbered(LEDGER, "segment-", ".jsonl").await?;
+        Ok(segments.last().map_or(0, |last| last + 1))
+    }
+
+    /// Appends lines to the ledger as segment `number`, which must be the next one. Appending the same again
+    /// is no error. The lines are durable when this returns.
+    ///
+    /// # Errors
+    /// [`StoreError::Fenced`] if somebody else wrote that segment, or has a higher term: decide nothing more.
+    pub async fn append_ledger(&self, term: Term, number: u64, lines: &str) -> Result<(), StoreError> {
+        self.check_term(term).await?;
+        let mut text = json(&SegmentHead { segment: number, term });
+        text.push('\n');
+        text.push_str(lines);
+        if !text.ends_with('\n') {
+            text.push('\n');
+        }
+        let name = segment_name(number);
+        let text = bytes::Bytes::from(text);
+        retry(&name, || self.at.put_once(&name, text.clone())).await
+    }
+
+    /// The whole ledger, in order.
+    ///
+    /// # Errors
+    /// [`StoreError::Damaged`] if a segment is missing, cut short, or out of order.
+    pub async fn ledger(&self) -> Result<Vec<Segment>, StoreError> {
+        let numbers = self.numbered(LEDGER, "segment-", ".jsonl").await?;
+        if let Some(missing) =
+            (0..).zip(&numbers).find_map(|(expected, &found)| (expected != found).then_some(expected))
+        {
+            return Err(self.broken(missing, "it is missing, though later ones are there".into()));
+        }
+        let segments: Vec<Segment> = stream::iter(numbers)
+            .map(|number| async move {
+                let name = segment_name(number);
+                let bytes = retry(&name, || self.at.get(&name)).await?;
+                self.parse_segment(number, text(self.at.place(&name), &bytes)?)
+            })
+            .buffered(READS)
+            .try_collect()
+            .await?;
+        for pair in segments.windows(2) {
+            if pair[1].term < pair[0].term {
+                let reason = format!("term {} follows on term {}", pair[1].term, pair[0].term);
+                return Err(self.broken(pair[1].number, reason));
+            }
+        }
+        Ok(segments)
+    }
+
+    fn parse_segment(&self, number: u64, text: String) -> Result<Segment, StoreError> {
+        let (head, lines) = text
+            .split_once('\n')
+            .filter(|_| text.ends_with('\n'))
+            .ok_or_else(|| self.broken(number, "it is cut short".into()))?;
+        let head: SegmentHead = serde_json::from_str(head)
+            .map_err(|error| self.broken(number, format!("its first line cannot be read: {error}")))?;
+        if head.segment != number {
+            return Err(self.broken(number, format!("it says that it is segment {}", head.segment)));
+        }
+        Ok(Segment { number, term: head.term, text: lines.to_owned() })
+    }
+
+    fn broken(&self, segment: u64, reason: String) -> StoreError {
+        StoreError::Damaged { place: self.at.place(&segment_name(segment)), reason }
+    }
+
+    async fn required(&self, name: &str) -> Result<bytes::Bytes, StoreError> {
+        retry(name, || self.at.get(name)).await.map_err(|error| match error {
+            StoreError::NotFound { place, .. } => StoreError::NotFound {
+                what: "a run".into(),
+                place,
+                remedy: "name the folder or URL of a run, or start one with `cloze train`".into(),
+            },
+            error => error,
+        })
+    }
+
+    /// The numbers in the names of objects in a folder, in order.
+    async fn numbered(&self, folder: &str, before: &str, after: &str) -> Result<Vec<u64>, StoreError> {
+        let found = retry(folder, || self.at.list(folder)).await?;
+        let mut numbers: Vec<u64> = found
+            .iter()
+            .filter_map(|(name, _)| {
+                name.strip_prefix(folder)?
+                    .strip_prefix('/')?
+                    .strip_prefix(before)?
+                    .strip_suffix(after)?
+                    .parse()
+                    .ok()
+            })
+            .collect();
+        // Names are in the order of their letters, which is another one beyond the padding.
+        numbers.sort_unstable();
+        Ok(numbers)
+    }
+}
+
+fn term_name(term: Term) -> String {
+    format!("{TERMS}/term-{:06}.json", term.0)
+}
+
+fn segment_name(number: u64) -> String {
+    format!("{LEDGER}/segment-{number:08}.jsonl")
+}
+
+fn packing_name(hash: &str) -> String {
+    format!("packing-{hash}.json")
+}
+
+fn json(value: &impl Serialize) -> String {
+    serde_json::to_string(value).expect("strings and whole numbers always become JSON")
+}
+
+fn text(place: String, bytes: &[u8]) -> Result<String, StoreError> {
+    String::from_utf8(bytes.to_vec())
+        .map_err(|error| StoreError::Damaged { place, reason: format!("it is not UTF-8: {error}") })
+}

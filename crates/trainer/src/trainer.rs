@@ -1,0 +1,340 @@
+//! One member's part of training: its state, and the four calls that make a step. Knows the plan of the run; neither
+//! how micro-batches get here nor how members find each other.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use aten::adam::{AdamArgs, AdamVariant};
+use aten::fixed;
+use collective::Collective;
+use families::{HostBatch, Recipe};
+use plan::{Key, OptimizerKind, RunPlan};
+use tch::{Device, Kind, Tensor};
+
+use crate::digest::digest;
+use crate::layout::{ROW, Slot, Span};
+use crate::model::{load_into, missing, seeded};
+use crate::{Applied, Error, Model, Reduced, Tally};
+
+/// The parts of the state, in the order of their buffers: the prefixes of [`StateTensor::name`].
+const PARTS: [&str; 3] = ["model", "exp_avg", "exp_avg_sq"];
+
+/// Weights, moments and the step in the making.
+pub struct Trainer {
+    plan: RunPlan,
+    model: Model,
+    /// First and second moments: `Float` [N] each.
+    exp_avg: Tensor,
+    exp_avg_sq: Tensor,
+    /// The sum of this step's gradients as fixed point, and behind it the tally: `Int64` [N + [`Tally::LEN`]].
+    accumulator: Tensor,
+    /// The step's mean gradient, after [`Trainer::reduce`]: `Float` [N].
+    gradient: Tensor,
+    spans: Vec<Span>,
+    /// Steps that are done, those that were skipped included.
+    step: u64,
+    /// Micro-batches' losses are divided by this before they are summed.
+    expected_targets: f64,
+    tally: Tally,
+    reduced: Option<Reduced>,
+    missing: BTreeSet<String>,
+}
+
+/// A part of the state, where it lies: little-endian `f32`, row-major.
+#[derive(Clone, Debug, PartialEq)]
+pub struct StateTensor<'a> {
+    /// `model.<name>`, `exp_avg.<name>` or `exp_avg_sq.<name>`.
+    pub name: String,
+    /// The extent of each dimension.
+    pub shape: Vec<usize>,
+    /// The values.
+    pub bytes: &'a [u8],
+}
+
+/// The step, in the order in which it happens.
+impl Trainer {
+    /// Starts a step, or starts it again: nothing is accumulated yet.
+    ///
+    /// # Errors
+    /// What libtorch refuses.
+    pub fn begin(&mut self) -> Result<(), Error> {
+        self.tally = Tally::default();
+        self.reduced = None;
+        let _zeroed = self.accumulator.f_zero_()?;
+        Ok(())
+    }
+
+    /// Computes the gradient of micro-batch `index` of this step (counted from the start of the step) and adds it.
+    ///
+    /// Its dropout is drawn from the seed, the step and the index, so that it does not matter who computes it.
+    ///
+    /// # Errors
+    /// What libtorch says of a batch that does not fit the network.
+    pub fn micro_batch(&mut self, index: u64, batch: &HostBatch) -> Result<(), Error> {
+        self.use_threads();
+        let key = Key::root(self.plan.run.seed).named("dropout").index(self.step).index(index);
+        let sums = seeded(key, || self.model.network.loss(batch, true))?;
+        let scaled = sums.loss.f_div_scalar(self.expected_targets)?;
+        let gradients = Tensor::f_run_backward(&[&scaled], &self.model.leaves, false, false)?;
+        let mut overflowed = false;
+        for (gradient, &start) in gradients.iter().zip(&self.model.leaf_starts) {
+            overflowed |= fixed::accumulate(&self.accumulator, start, gradient)?;
+        }
+        let loss = fixed::encode(f64::try_from(&sums.loss)? / self.expected_targets);
+        self.tally.add(Tally {
+            micro_batches: 1,
+            tokens: batch.tokens(),
+            targets: batch.targets(),
+            correct: i64::try_from(&sums.correct)? as u64,
+            loss: loss.unwrap_or(0),
+            overflowed: u64::from(overflowed || loss.is_none()),
+        });
+        Ok(())
+    }
+
+    /// Sums the step over all members of the group; afterwards everybody holds the mean gradient of the whole step.
+    ///
+    /// # Errors
+    /// After an error of the group, [`Trainer::begin`] the step again with another group. [`Error::IncompleteStep`] if
+    /// the members together did not compute exactly the step's micro-batches.
+    pub fn reduce(&mut self, group: &dyn Collective) -> Result<Reduced, Error> {
+        self.use_threads();
+        let n = self.model.layout.len;
+        self.tally.write(&self.accumulator, n)?;
+        group.all_reduce_sum(&self.accumulator)?;
+        let total = Tally::read(&self.accumulator, n)?;
+        let (step, expected, found) = (self.step, self.plan.micro_batches(), total.micro_batches);
+        if found != expected {
+            return Err(Error::IncompleteStep { step, expected, found });
+        }
+        // The mean over the targets that there were, instead of those that were expected (fairseq, `trainer.py`).
+        let per_target = 1.0 / total.targets.max(1) as f64;
+        let to_mean = self.expected_targets * per_target;
+        fixed::restore(&self.accumulator.f_narrow(0, 0, n as i64)?, &self.gradient, to_mean)?;
+        let reduced = Reduced {
+            loss: fixed::decode(total.loss) * to_mean,
+            accuracy: total.correct as f64 * per_target,
+            targets: total.targets,
+            tokens: total.tokens,
+            grad_norm: norm(&self.gradient)?,
+            digest: digest(&[&self.accumulator], &[])?,
+            overflowed: total.overflowed > 0,
+        };
+        self.reduced = Some(reduced);
+        Ok(reduced)
+    }
+
+    /// Updates the weights with the gradient of the last [`Trainer::reduce`], once. A step that overflowed is counted
+    /// and changes nothing else.
+    ///
+    /// # Errors
+    /// [`Error::NothingReduced`].
+    pub fn apply(&mut self) -> Result<Applied, Error> {
+        let reduced = self.reduced.take().ok_or(Error::NothingReduced)?;
+        self.use_threads();
+        let learning_rate = self.plan.learning_rate(self.step);
+        if !reduced.overflowed {
+            self.clip(reduced.grad_norm)?;
+            self.update(learning_rate)?;
+        }
+        self.step += 1;
+        Ok(Applied { step: self.step - 1, learning_rate, skipped: reduced.overflowed })
+    }
+
+    /// Scales the gradient down to the plan's norm, if it has one and the gradient is longer.
+    fn clip(&mut self, grad_norm: f64) -> Result<(), Error> {
+        let clip_norm = self.plan.train.clip_norm;
+        // The constant keeps PyTorch's (`clip_grad_norm_`) and fairseq's arithmetic.
+        let factor = clip_norm / (grad_norm + 1e-6);
+        if clip_norm > 0.0 && factor < 1.0 {
+            let _scaled = self.gradient.f_mul_scalar_(factor)?;
+        }
+        Ok(())
+    }
+
+    fn update(&mut self, lr: f64) -> Result<(), Error> {
+        let optimizer = &self.plan.optimizer;
+        let [beta1, beta2] = optimizer.betas;
+        let variant = match optimizer.kind {
+            OptimizerKind::FairseqAdam => AdamVariant::Fairseq,
+            OptimizerKind::AdamW => AdamVariant::Torch,
+            OptimizerKind::BertAdam => AdamVariant::NoBiasCorrection,
+        };
+        let (eps, step) = (optimizer.epsilon, self.step + 1);
+        for span in &self.spans {
+            let weight_decay = if span.decay { optimizer.weight_decay } else { 0.0 };
+            let part = |buffer: &Tensor| buffer.f_narrow(0, span.start as i64, span.len as i64);
+            let (weights, gradient) = (part(&self.model.weights)?, part(&self.gradient)?);
+            let (exp_avg, exp_avg_sq) = (part(&self.exp_avg)?, part(&self.exp_avg_sq)?);
+            let args = AdamArgs { lr, beta1, beta2, eps, weight_decay, step, variant };
+            aten::adam::step(&weights, &gradient, &exp_avg, &exp_avg_sq, &args)?;
+        }
+        Ok(())
+    }
+
+    /// The number of threads belongs to the calling thread, and it is a part of the numerics.
+    fn use_threads(&self) {
+        tch::set_num_threads(i32::try_from(self.plan.train.threads).unwrap_or(i32::MAX));
+    }
+}
+
+/// The state between steps.
+impl Trainer {
+    /// A trainer whose weights are zeros: [`Trainer::initialise`] it, [`Trainer::load`] it or receive a
+    /// [`Trainer::broadcast`]. Sets the process's number of threads to the plan's.
+    ///
+    /// # Errors
+    /// [`Error::Device`] for a device that cannot be used.
+    pub fn new(plan: &RunPlan, recipe: Arc<dyn Recipe>, device: Device) -> Result<Self, Error> {
+        aten::runtime::set_threads(plan.train.threads as usize)?;
+        let model = Model::new(recipe.as_ref(), device)?;
+        let zeros = |len: usize, kind| Tensor::f_zeros([len as i64], (kind, device));
+        let n = model.layout.len;
+        Ok(Trainer {
+            exp_avg: zeros(n, Kind::Float)?,
+            exp_avg_sq: zeros(n, Kind::Float)?,
+            gradient: zeros(n, Kind::Float)?,
+            accumulator: zeros(n + Tally::LEN, Kind::Int64)?,
+            spans: model.layout.spans(plan.optimizer.decay_exempts_bias_and_norm),
+            expected_targets: recipe.expected_targets(u64::from(plan.train.batch)),
+            missing: BTreeSet::new(),
+            plan: plan.clone(),
+            model,
+            step: 0,
+            tally: Tally::default(),
+            reduced: None,
+        })
+    }
+
+    /// The state before the first step: a function of the plan, with the same bits in every process.
+    ///
+    /// # Errors
+    /// What libtorch refuses.
+    pub fn initialise(&mut self) -> Result<(), Error> {
+        self.model.initialise(self.plan.run.seed)?;
+        let _zeroed = (self.exp_avg.f_zero_()?, self.exp_avg_sq.f_zero_()?);
+        self.step = 0;
+        self.begin()
+    }
+
+    /// Steps that are done, those that were skipped included: the number of the step that comes next.
+    pub fn step(&self) -> u64 {
+        self.step
+    }
+
+    /// What the step in the making has counted on this member so far.
+    pub fn tally(&self) -> Tally {
+        self.tally
+    }
+
+    /// The network with its present weights.
+    pub fn model(&self) -> &Model {
+        &self.model
+    }
+
+    /// Gives the state of rank `root` to everybody, and makes sure that it arrived.
+    ///
+    /// # Errors
+    /// [`Error::DifferentState`] if it arrived damaged. After an error of the group, the state of a member that was
+    /// receiving is undefined, and that of the root is as it was.
+    pub fn broadcast(&mut self, group: &dyn Collective, root: usize) -> Result<(), Error> {
+        let ours = self.state_digest()?;
+        let head = [self.step, ours as u64, (ours >> 64) as u64].map(|word| word as i64);
+        let head = Tensor::f_from_slice(&head)?;
+        group.broadcast(&head, root)?;
+        for buffer in self.buffers() {
+            group.broadcast(buffer, root)?;
+        }
+        let word = |index| head.f_int64_value(&[index]).map(|word| word as u64);
+        self.step = word(0)?;
+        let expected = u128::from(word(1)?) | u128::from(word(2)?) << 64;
+        let found = self.state_digest()?;
+        if found != expected {
+            return Err(Error::DifferentState { expected, found });
+        }
+        self.begin()
+    }
+
+    /// The buffers of [`PARTS`].
+    fn buffers(&self) -> [&Tensor; 3] {
+        [&self.model.weights, &self.exp_avg, &self.exp_avg_sq]
+    }
+
+    /// A hash of weights, moments and step. Equal states have equal digests, on whatever machine.
+    ///
+    /// # Errors
+    /// What libtorch refuses.
+    pub fn state_digest(&self) -> Result<u128, Error> {
+        digest(&self.buffers(), &[self.step])
+    }
+
+    /// All of the state but the step, for checkpoints and exports: borrowed, so copy what must outlive the next step.
+    ///
+    /// # Errors
+    /// What libtorch refuses.
+    pub fn tensors(&self) -> Result<Vec<StateTensor<'_>>, Error> {
+        let mut tensors = Vec::with_capacity(PARTS.len() * self.model.layout.slots.len());
+        for (part, buffer) in PARTS.into_iter().zip(self.buffers()) {
+            tensors.extend(self.named(part, buffer)?);
+        }
+        Ok(tensors)
+    }
+
+    /// The mean gradient of the step, after [`Trainer::reduce`] and before [`Trainer::apply`], for looking at. Frozen
+    /// tensors have zeros.
+    ///
+    /// # Errors
+    /// [`Error::NothingReduced`].
+    pub fn gradients(&self) -> Result<Vec<StateTensor<'_>>, Error> {
+        self.reduced.ok_or(Error::NothingReduced)?;
+        self.named("gradient", &self.gradient)
+    }
+
+    fn named<'a>(&'a self, part: &str, buffer: &'a Tensor) -> Result<Vec<StateTensor<'a>>, Error> {
+        let bytes = aten::bytes(buffer)?;
+        let tensor = |slot: &Slot| StateTensor {
+            name: format!("{part}.{}", slot.spec.name),
+            shape: slot.spec.shape.clone(),
+            bytes: &bytes[slot.bytes()],
+        };
+        Ok(self.model.layout.slots.iter().map(tensor).collect())
+    }
+
+    /// Before the first [`Trainer::load`]: from now on every tensor is missing.
+    pub fn begin_load(&mut self) {
+        let names = || self.model.layout.slots.iter().map(|slot| &slot.spec.name);
+        self.missing =
+            PARTS.iter().flat_map(|part| names().map(move |name| format!("{part}.{name}"))).collect();
+    }
+
+    /// Takes over one tensor, named as in [`Trainer::tensors`]: little-endian `f32`.
+    ///
+    /// # Errors
+    /// [`Error::UnknownTensor`], [`Error::WrongSize`].
+    pub fn load(&mut self, name: &str, bytes: &[u8]) -> Result<(), Error> {
+        let unknown = || Error::UnknownTensor { name: name.to_owned(), nearest: None };
+        let (part, of) = name.split_once('.').ok_or_else(unknown)?;
+        let index = PARTS.iter().position(|known| *known == part).ok_or_else(unknown)?;
+        load_into(self.buffers()[index], self.model.slot(of)?, name, bytes)?;
+        self.missing.remove(name);
+        Ok(())
+    }
+
+    /// After the last [`Trainer::load`]: the state is that before step `step`.
+    ///
+    /// # Errors
+    /// [`Error::MissingTensors`] if some tensor was not loaded since [`Trainer::begin_load`].
+    pub fn finish_load(&mut self, step: u64) -> Result<(), Error> {
+        missing(&self.missing)?;
+        self.step = step;
+        self.begin()
+    }
+}
+
+/// The L2 norm of a buffer of a multiple of [`ROW`] elements: in `f32` inside a row, in `f64` over the rows, so that
+/// long buffers keep their digits.
+fn norm(buffer: &Tensor) -> Result<f64, Error> {
+    let rows = buffer.f_view([-1, ROW as i64])?.f_norm_scalaropt_dim(2, [1], false)?;
+    let sum = rows.f_to_kind(Kind::Double)?.f_square()?.f_sum(Kind::Double)?;
+    Ok(f64::try_from(&sum)?.sqrt())
+}
