@@ -21,7 +21,7 @@ fn zeros(n: i64) -> Tensor {
 }
 
 fn doubles(tensor: &Tensor) -> Vec<f64> {
-    Vec::try_from(&tensor.to_kind(Kind::Double)).unwrap()
+    Vec::try_from(&tensor.to_kind(Kind::Double)).expect("one dimension")
 }
 
 /// (param, m, v) after one step, straight from the papers.

@@ -6,7 +6,7 @@ use proptest::prelude::*;
 use tch::{Device, Kind, Tensor};
 
 fn ints(tensor: &Tensor) -> Vec<i64> {
-    Vec::try_from(tensor).unwrap()
+    Vec::try_from(tensor).expect("one dimension of i64")
 }
 
 /// Gradients as they occur, and those that find rounding mistakes: ties, tiny ones, the limits, and what is no number.

@@ -39,7 +39,11 @@ fn libtorch(engine: &Path) -> Option<PathBuf> {
     let here = std::env::current_dir().ok();
     let above = engine.ancestors().skip(1).chain(here.iter().flat_map(|here| here.ancestors()));
     let beside = above.flat_map(|folder| [folder.join("libtorch"), folder.join(".venv/libtorch")]);
-    named.into_iter().chain(beside).map(|root| root.join("lib")).find(|lib| lib.join("libtorch_cpu.so").exists())
+    named
+        .into_iter()
+        .chain(beside)
+        .map(|root| root.join("lib"))
+        .find(|lib| lib.join("libtorch_cpu.so").exists())
 }
 
 /// Starts a worker that logs to a file.

@@ -55,7 +55,9 @@ pub async fn check(plan: RunPlan, source: &str) -> Result<Checked, Failure> {
 
 fn at(source: &str, error: ConfigError) -> ConfigError {
     match error {
-        ConfigError::Invalid { key, reason, .. } => ConfigError::Invalid { place: source.to_owned(), key, reason },
+        ConfigError::Invalid { key, reason, .. } => {
+            ConfigError::Invalid { place: source.to_owned(), key, reason }
+        }
         other => other,
     }
 }

@@ -38,8 +38,7 @@ where
     W: std::io::Write + 'static,
 {
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
-    let builder =
-        tracing_subscriber::fmt().with_env_filter(filter).with_ansi(colours).with_writer(writer);
+    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_ansi(colours).with_writer(writer);
     match std::env::var_os("CLOZE_LOG_JSON") {
         Some(_) => builder.json().init(),
         None => builder.init(),

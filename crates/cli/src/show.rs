@@ -29,7 +29,8 @@ impl Show {
         } else if console_is_terminal() {
             let bar = ProgressBar::with_draw_target(Some(steps), ProgressDrawTarget::stderr_with_hz(5));
             let template = "{bar:30.cyan/blue} step {pos}/{len}  {msg}  {elapsed} gone, {eta} left";
-            let style = ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar());
+            let style =
+                ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar());
             bar.set_style(style);
             bar.set_message("waiting for workers");
             bar.enable_steady_tick(Duration::from_millis(500));

@@ -1,7 +1,7 @@
 //! What every collective must do, run against every implementation. The suite knows the trait only; a transport adds a
 //! function that makes the members of a world, each on a thread of its own.
 
-use std::sync::{Arc, mpsc};
+use std::sync::{Arc, Barrier, mpsc};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -145,6 +145,8 @@ fn join_late(member: &dyn Collective, tensor: &Tensor) -> Duration {
 
 fn a_dropped_member_is_noticed(connect: Connect, size: usize) {
     for gone in 0..size {
+        // Nobody gives up its group before all have noticed: one failure must reach those not connected to the cause.
+        let noticed = Barrier::new(size - 1);
         let elapsed = world(connect, size, |member| {
             let tensor = Tensor::ones([100_000], (Kind::Int64, Device::Cpu));
             member.all_reduce_sum(&tensor).expect("works before");
@@ -155,10 +157,12 @@ fn a_dropped_member_is_noticed(connect: Connect, size: usize) {
             }
             let start = Instant::now();
             let result = member.all_reduce_sum(&tensor);
+            let elapsed = start.elapsed();
+            noticed.wait();
             assert!(matches!(result, Err(Error::PeerLost(_))), "{result:?}");
             // And it does not come back to life.
             assert!(member.all_reduce_sum(&tensor).is_err());
-            start.elapsed()
+            elapsed
         });
         assert!(elapsed.iter().all(|&elapsed| elapsed < Duration::from_secs(3)), "{elapsed:?}");
     }

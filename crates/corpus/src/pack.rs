@@ -30,8 +30,7 @@ impl PackSpec {
     /// [`CorpusError::Invalid`] if no token fits between the special ones.
     pub fn new(format: PackFormat, max_len: u32) -> Result<Self, CorpusError> {
         if max_len < 3 {
-            let reason =
-                format!("samples of {max_len} tokens have no room for text; the least sensible length is 8");
+            let reason = format!("samples of {max_len} tokens have no room for text; they need at least 3");
             return Err(CorpusError::Invalid(reason));
         }
         Ok(PackSpec { format, max_len })

@@ -42,11 +42,19 @@ pub fn run(arguments: Arguments) -> Result<(), Failure> {
         let best: Vec<(String, f64)> =
             best.into_iter().map(|(id, share)| (tokenizer.decode(&[id]), share)).collect();
         if arguments.json {
-            let rows = best.iter().map(|(token, share)| serde_json::json!({"token": token, "probability": share}));
-            println!("{}", serde_json::json!({"position": position, "predictions": rows.collect::<Vec<_>>()}));
+            let rows =
+                best.iter().map(|(token, share)| serde_json::json!({"token": token, "probability": share}));
+            println!(
+                "{}",
+                serde_json::json!({"position": position, "predictions": rows.collect::<Vec<_>>()})
+            );
         } else {
             for (token, share) in best {
-                println!("{:>6.1} %  {}", share * 100.0, arguments.text.replacen(shown_mask(&arguments.text), token.trim(), 1));
+                println!(
+                    "{:>6.1} %  {}",
+                    share * 100.0,
+                    arguments.text.replacen(shown_mask(&arguments.text), token.trim(), 1)
+                );
             }
         }
     }
@@ -56,7 +64,10 @@ pub fn run(arguments: Arguments) -> Result<(), Failure> {
 async fn open(directory: &std::path::Path) -> Result<(Model, Tokenizer), Failure> {
     let shown = directory.display().to_string();
     if !directory.is_dir() {
-        return Err((2, format!("there is no directory {shown}; write one with `cloze export RUN --to DIR`")));
+        return Err((
+            2,
+            format!("there is no directory {shown}; write one with `cloze export RUN --to DIR`"),
+        ));
     }
     let bad = |error: store::StoreError| (2, error.to_string());
     let at = Location::open(&shown).map_err(bad)?;
@@ -67,7 +78,8 @@ async fn open(directory: &std::path::Path) -> Result<(Model, Tokenizer), Failure
     let family = config["model_type"].as_str().unwrap_or_default();
     let family = families::find(family).map_err(|error| (2, format!("{shown}/config.json: {error}")))?;
     let source = format!("{shown}/config.json");
-    let recipe = (family.open)(&config, &source, tokenizer.vocabulary()).map_err(|error| (2, error.to_string()))?;
+    let recipe =
+        (family.open)(&config, &source, tokenizer.vocabulary()).map_err(|error| (2, error.to_string()))?;
     let mut model = Model::new(recipe.as_ref(), tch::Device::Cpu).map_err(|error| (1, error.to_string()))?;
     for tensor in store::get_safetensors(&at, "model.safetensors").await.map_err(bad)? {
         model.load(&tensor.name, &tensor.bytes).map_err(|error| (2, format!("{shown}: {error}")))?;

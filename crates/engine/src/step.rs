@@ -75,10 +75,6 @@ impl TorchEngine {
             micro_batches: setup.plan.micro_batches(),
         })
     }
-
-    fn group(&self) -> Result<&dyn Collective, EngineError> {
-        self.group.as_deref().ok_or_else(|| EngineError::Fatal("no generation is joined".into()))
-    }
 }
 
 impl StepEngine for TorchEngine {

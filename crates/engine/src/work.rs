@@ -31,12 +31,16 @@ pub struct Arguments {
 pub fn run(arguments: Arguments) -> Result<(), (u8, String)> {
     start_log();
     if arguments.device != "cpu" {
-        return Err((2, format!("device {} is not supported by this build; use --device cpu", arguments.device)));
+        return Err((
+            2,
+            format!("device {} is not supported by this build; use --device cpu", arguments.device),
+        ));
     }
     let address = match &arguments.address {
         Some(address) => address.clone(),
-        None => local_address(&arguments.coordinator)
-            .ok_or_else(|| (2, format!("no way to {}; name this machine's --address", arguments.coordinator)))?,
+        None => local_address(&arguments.coordinator).ok_or_else(|| {
+            (2, format!("no way to {}; name this machine's --address", arguments.coordinator))
+        })?,
     };
     let options = Options {
         coordinator: arguments.coordinator,
@@ -75,7 +79,8 @@ async fn leave_on_signal(leave: watch::Sender<bool>) {
 
 fn start_log() {
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
-    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_ansi(false).with_writer(std::io::stderr);
+    let builder =
+        tracing_subscriber::fmt().with_env_filter(filter).with_ansi(false).with_writer(std::io::stderr);
     match std::env::var_os("CLOZE_LOG_JSON") {
         Some(_) => builder.json().init(),
         None => builder.init(),

@@ -10,8 +10,7 @@ mod members;
 use std::collections::BTreeMap;
 
 use crate::{
-    Chain, Command, Ending, Event, Generation, PartReport, Record, StepReport, WorkerId,
-    WorkerInfo,
+    Chain, Command, Ending, Event, Generation, PartReport, Record, StepReport, WorkerId, WorkerInfo,
 };
 
 /// Generations in a row that may fail without the loss of a member before the run is given up.

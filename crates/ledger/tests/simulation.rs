@@ -32,7 +32,9 @@ fn histories_of_faults_keep_every_invariant() {
     };
     for seed in seeds {
         if let Err(broken) = check(seed) {
-            panic!("seed {seed}: {broken}\nreplay: CLOZE_SIM_SEED={seed} cargo test -p ledger --test simulation");
+            panic!(
+                "seed {seed}: {broken}\nreplay: CLOZE_SIM_SEED={seed} cargo test -p ledger --test simulation"
+            );
         }
     }
 }

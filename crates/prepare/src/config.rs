@@ -110,6 +110,9 @@ mod defaults {
     }
 }
 
+/// A block has to fit into memory many times, and its text into one Arrow column.
+const LARGEST_BLOCK: u64 = 1 << 26;
+
 /// Section, key, and what is wrong with it.
 type Wrong = (&'static str, &'static str, String);
 
@@ -137,9 +140,9 @@ impl Config {
             let reason = format!("is {chunk_tokens}; it must lie between 8 and 65535");
             return Err(("dataset", "chunk_tokens", reason));
         }
-        if block_tokens < u64::from(chunk_tokens) || block_tokens > u64::from(u32::MAX) {
-            let reason =
-                format!("is {block_tokens}; it must be at least dataset.chunk_tokens = {chunk_tokens}");
+        if !(u64::from(chunk_tokens)..=LARGEST_BLOCK).contains(&block_tokens) {
+            let range = format!("dataset.chunk_tokens = {chunk_tokens} and {LARGEST_BLOCK}");
+            let reason = format!("is {block_tokens}; it must lie between {range}");
             return Err(("dataset", "block_tokens", reason));
         }
         if shard_tokens < block_tokens {

@@ -21,6 +21,9 @@ use crate::spill::{BUCKET_BITS, Spill};
 use crate::train;
 use crate::{Config, PrepareError, Progress};
 
+/// The version of the rules of reading, cleaning, splitting and cutting: raised when the same inputs give other rows.
+const RULES: u32 = 1;
+
 /// What does not change the result.
 #[derive(Clone, Debug, Default)]
 pub struct Options {
@@ -144,6 +147,7 @@ fn recipe(config: &Config, inputs: &[Input]) -> Result<String, PrepareError> {
         settings.tokenizer.file = Some(format!("{:032x}", xxh3_128(&content)));
     }
     let mut text = serde_json::to_string(&settings).expect("a configuration is made of strings and numbers");
+    text += &format!(" {RULES}");
     for input in inputs {
         text += &format!("\n{} {} {}", input.source, input.size, input.key);
     }
@@ -168,13 +172,11 @@ fn existing(
     }
 }
 
-/// Rows wait inside the dataset's folder, where there is room for them; for URLs, in the system's temporary folder.
+/// Rows wait inside the dataset's folder, where there is room for them; for other storage, in the system's temporary
+/// folder.
 fn spill_parent(out: &str) -> PathBuf {
-    match out.strip_prefix("file://") {
-        Some(folder) => PathBuf::from(folder),
-        None if out.contains("://") => std::env::temp_dir(),
-        None => PathBuf::from(out),
-    }
+    let folder = PathBuf::from(out.strip_prefix("file://").unwrap_or(out));
+    if folder.is_dir() { folder } else { std::env::temp_dir() }
 }
 
 /// What the tokenising stage has seen. Sums only, so the order in which they are added does not matter.

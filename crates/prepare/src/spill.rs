@@ -16,26 +16,32 @@ pub(crate) const BUCKET_BITS: u32 = 8;
 /// What a bucket keeps in memory before it writes.
 const BUFFER: usize = 1 << 16;
 
+const PREFIX: &str = ".spill-";
+/// Locked as long as the process lives: what is not locked was left behind by one that was killed.
+const LOCK: &str = "lock";
+
 /// All buckets. Their folder goes away with them.
 pub(crate) struct Spill {
     folder: TempDir,
+    _lock: File,
     buckets: Vec<Mutex<BufWriter<File>>>,
 }
 
 impl Spill {
-    /// Empty buckets in a new folder inside `parent`.
+    /// Empty buckets in a new folder inside `parent`. What killed preparations have left there is removed.
     pub fn new(parent: &Path) -> Result<Self, PrepareError> {
-        let folder = tempfile::Builder::new()
-            .prefix(".spill-")
-            .tempdir_in(parent)
-            .map_err(PrepareError::io(parent))?;
+        remove_stale(parent).map_err(PrepareError::io(parent))?;
+        let folder =
+            tempfile::Builder::new().prefix(PREFIX).tempdir_in(parent).map_err(PrepareError::io(parent))?;
+        let lock = File::create(folder.path().join(LOCK)).map_err(PrepareError::io(folder.path()))?;
+        lock.lock().map_err(PrepareError::io(folder.path()))?;
         let create = |bucket: usize| {
             let path = path(&folder, bucket);
             let file = File::create(&path).map_err(PrepareError::io(&path))?;
             Ok(Mutex::new(BufWriter::with_capacity(BUFFER, file)))
         };
         let buckets = (0..1 << BUCKET_BITS).map(create).collect::<Result<_, PrepareError>>()?;
-        Ok(Spill { folder, buckets })
+        Ok(Spill { folder, _lock: lock, buckets })
     }
 
     /// Keeps a row.
@@ -64,6 +70,17 @@ impl Spill {
         rows.sort_by(|(one, a), (two, b)| (one, a.doc_id, a.chunk).cmp(&(two, b.doc_id, b.chunk)));
         Ok(rows)
     }
+}
+
+fn remove_stale(parent: &Path) -> std::io::Result<()> {
+    for entry in std::fs::read_dir(parent)? {
+        let path = entry?.path();
+        let ours = path.file_name().is_some_and(|name| name.to_string_lossy().starts_with(PREFIX));
+        if ours && File::open(path.join(LOCK)).is_ok_and(|lock| lock.try_lock().is_ok()) {
+            std::fs::remove_dir_all(path)?;
+        }
+    }
+    Ok(())
 }
 
 fn path(folder: &TempDir, bucket: usize) -> PathBuf {
@@ -166,5 +183,17 @@ mod tests {
             drop(spill);
             prop_assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0);
         }
+    }
+
+    #[test]
+    fn what_was_left_behind_is_removed_and_what_is_in_use_is_not() {
+        let folder = tempfile::tempdir().unwrap();
+        let left = folder.path().join(".spill-left");
+        std::fs::create_dir(&left).unwrap();
+        std::fs::write(left.join(LOCK), "").unwrap();
+        let used = Spill::new(folder.path()).unwrap();
+        assert!(!left.exists());
+        let other = Spill::new(folder.path()).unwrap();
+        assert!(used.folder.path().exists() && other.folder.path().exists());
     }
 }

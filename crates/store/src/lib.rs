@@ -18,11 +18,11 @@ pub use checkpoint::{
     CheckpointEntry, CheckpointManifest, CheckpointState, Checkpoints, Newest, PartMeta, PartName, Skipped,
     Tensor,
 };
+pub use corpus::Tokenizer;
 pub use dataset::{
     Block as BlockEntry, Dataset, DatasetWriter, Draft, EncodedShard, File as FileEntry, Manifest,
     ShardEncoder, Source as SourceEntry, Span, Totals, count_samples, packing_name,
 };
-pub use corpus::Tokenizer;
 pub use error::StoreError;
 pub use export::{get_safetensors, get_tokenizer, put_safetensors};
 pub use location::Location;

@@ -69,20 +69,18 @@ impl Layout {
         Layout { slots, leaves, len: len.next_multiple_of(ROW) }
     }
 
-    /// The whole buffer, cut where the weight decay changes; in one piece if nothing is exempt.
+    /// The buffer without its frozen tensors, cut where the weight decay changes.
     pub fn spans(&self, exempt: bool) -> Vec<Span> {
-        let mut spans = vec![Span { start: 0, len: 0, decay: true }];
-        for slot in &self.slots {
-            let last = spans.len() - 1;
+        let mut spans = Vec::<Span>::new();
+        // What lies between tensors goes with the tensor before it: zeros, which every update leaves zeros.
+        let ends = self.slots.iter().skip(1).map(|slot| slot.start).chain([self.len]);
+        for (slot, end) in self.slots.iter().zip(ends).filter(|(slot, _)| slot.spec.trained) {
             let decay = slot.spec.decay || !exempt;
-            if decay != spans[last].decay {
-                spans[last].len = slot.start - spans[last].start;
-                spans.push(Span { start: slot.start, len: 0, decay });
+            match spans.last_mut().filter(|last| last.decay == decay && last.start + last.len == slot.start) {
+                Some(last) => last.len = end - last.start,
+                None => spans.push(Span { start: slot.start, len: end - slot.start, decay }),
             }
         }
-        let last = spans.len() - 1;
-        spans[last].len = self.len - spans[last].start;
-        spans.retain(|span| span.len > 0);
         spans
     }
 }
@@ -100,6 +98,13 @@ mod tests {
             ParameterSpec::weight("k", &[4, 5], Init::Zeros).stacked(),
             ParameterSpec::vector("b", 3, Init::Zeros),
         ]);
+        let frozen = Layout::new(vec![
+            ParameterSpec::vector("a", 3, Init::Zeros),
+            ParameterSpec::vector("f", 5, Init::Zeros).frozen(),
+            ParameterSpec::vector("b", 3, Init::Zeros),
+        ]);
+        let ends = [Span { start: 0, len: 16, decay: true }, Span { start: 32, len: ROW - 32, decay: true }];
+        assert_eq!(frozen.spans(false), ends);
         assert_eq!(layout.slots.iter().map(|slot| slot.start).collect::<Vec<_>>(), [0, 16, 26, 48]);
         let leaves: Vec<_> =
             layout.leaves.iter().map(|leaf| (leaf.name.as_str(), leaf.shape.clone())).collect();

@@ -131,7 +131,9 @@ impl Member {
             interrupt: self.interrupt.clone(),
         };
         let interrupt = self.interrupt.clone();
-        Ok(self.engine.join(membership, Arc::new(rendezvous), &|breaker| interrupt.arm(generation, breaker))?)
+        Ok(self
+            .engine
+            .join(membership, Arc::new(rendezvous), &|breaker| interrupt.arm(generation, breaker))?)
     }
 
     /// Afterwards every member holds the weights of the generation's step.

@@ -50,7 +50,11 @@ pub async fn run(arguments: Arguments) -> Result<(), Failure> {
 /// # Errors
 /// If there is none.
 pub async fn open(place: &str) -> Result<RunStore, Failure> {
-    let missing = || Failure::bad_input(format!("there is no run at {place}; runs are kept at run.store, or runs/<run.name>"));
+    let missing = || {
+        Failure::bad_input(format!(
+            "there is no run at {place}; runs are kept at run.store, or runs/<run.name>"
+        ))
+    };
     if !store::Location::may_exist(place) {
         return Err(missing());
     }

@@ -42,7 +42,10 @@ pub async fn run(arguments: Arguments) -> Result<(), Failure> {
         .await
         .map_err(|error| Failure::bad_input(format!("cannot listen on {}: {error}", arguments.listen)))?;
     let show = Show::new(checked.plan.train.steps, arguments.json);
-    show.line(&format!("run {} at {}; serving on {}", checked.plan.run.name, job.run_place, arguments.listen));
+    show.line(&format!(
+        "run {} at {}; serving on {}",
+        checked.plan.run.name, job.run_place, arguments.listen
+    ));
     let started = |handle: coordinator::Handle| {
         tokio::spawn(async move {
             if tokio::signal::ctrl_c().await.is_ok() {
@@ -59,8 +62,10 @@ pub async fn run(arguments: Arguments) -> Result<(), Failure> {
 /// Prints what a plan amounts to.
 pub fn dry_run(checked: &Checked, as_json: bool) -> Result<(), Failure> {
     let Checked { plan, recipe, dataset } = checked;
-    let parameters: usize = recipe.parameters().iter().filter(|spec| spec.trained).map(|spec| spec.len()).sum();
-    let tokens = plan.train.steps as f64 * f64::from(plan.train.batch) * f64::from(recipe.pack_spec().max_len());
+    let parameters: usize =
+        recipe.parameters().iter().filter(|spec| spec.trained).map(|spec| spec.len()).sum();
+    let tokens =
+        plan.train.steps as f64 * f64::from(plan.train.batch) * f64::from(recipe.pack_spec().max_len());
     let epochs = tokens / (dataset.tokens().max(1)) as f64;
     // Weights, two moments and the fixed-point accumulator; a gradient of the micro-batch at hand.
     let state_bytes = parameters as f64 * (4.0 * 3.0 + 8.0 + 4.0);
@@ -74,9 +79,16 @@ pub fn dry_run(checked: &Checked, as_json: bool) -> Result<(), Failure> {
     }
     println!("{}", plan.to_toml());
     println!("parameters     {}", thousands(parameters as f64));
-    println!("tokens         {} in {} steps ({epochs:.2} epochs)", thousands(tokens), thousands(plan.train.steps as f64));
+    println!(
+        "tokens         {} in {} steps ({epochs:.2} epochs)",
+        thousands(tokens),
+        thousands(plan.train.steps as f64)
+    );
     println!("micro-batches  {} per step", plan.micro_batches());
-    println!("memory         {} MB of weights, moments and gradients per worker", thousands(state_bytes / 1e6));
+    println!(
+        "memory         {} MB of weights, moments and gradients per worker",
+        thousands(state_bytes / 1e6)
+    );
     println!("recipe         {}", plan.recipe_hash());
     Ok(())
 }

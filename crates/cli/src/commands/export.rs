@@ -33,7 +33,10 @@ pub async fn run(arguments: Arguments) -> Result<(), Failure> {
             let newest = checkpoints.newest_verified().await?;
             newest.skipped.iter().for_each(|skipped| eprintln!("warning: {skipped}"));
             newest.manifest.ok_or_else(|| {
-                Failure::bad_input(format!("{} has no checkpoint yet; train until the first one", arguments.run))
+                Failure::bad_input(format!(
+                    "{} has no checkpoint yet; train until the first one",
+                    arguments.run
+                ))
             })?
         }
     };

@@ -25,13 +25,13 @@ pub struct Arguments {
 /// # Errors
 /// If nobody answers there.
 pub async fn client(url: &str) -> Result<CoordinatorClient<tonic::transport::Channel>, Failure> {
-    let endpoint = tonic::transport::Endpoint::from_shared(url.to_owned())
-        .map_err(|error| Failure::bad_input(format!("{url} is not a URL: {error}; as in http://node0:7700")))?;
-    let channel = endpoint
-        .connect_timeout(std::time::Duration::from_secs(5))
-        .connect()
-        .await
-        .map_err(|_| Failure::failed(format!("no coordinator answers at {url}; is the run still going?")))?;
+    let endpoint = tonic::transport::Endpoint::from_shared(url.to_owned()).map_err(|error| {
+        Failure::bad_input(format!("{url} is not a URL: {error}; as in http://node0:7700"))
+    })?;
+    let channel =
+        endpoint.connect_timeout(std::time::Duration::from_secs(5)).connect().await.map_err(|_| {
+            Failure::failed(format!("no coordinator answers at {url}; is the run still going?"))
+        })?;
     Ok(CoordinatorClient::new(channel))
 }
 

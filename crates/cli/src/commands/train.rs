@@ -64,7 +64,12 @@ pub async fn run(arguments: Arguments) -> Result<(), Failure> {
     let address = listener.local_addr().map_err(|error| Failure::failed(error.to_string()))?;
     let url = format!("http://127.0.0.1:{}", address.port());
     let show = std::sync::Arc::new(Show::new(checked.plan.train.steps, arguments.json));
-    show.line(&format!("run {} at {}; logs in {}", checked.plan.run.name, job.run_place, log_folder.display()));
+    show.line(&format!(
+        "run {} at {}; logs in {}",
+        checked.plan.run.name,
+        job.run_place,
+        log_folder.display()
+    ));
     show.line(&format!("coordinator at {url}"));
 
     let (has_started, started) = oneshot::channel::<Handle>();
@@ -77,10 +82,13 @@ pub async fn run(arguments: Arguments) -> Result<(), Failure> {
         coordinator::serve(job, listener, |handle| drop(has_started.send(handle)), on_update).await
     });
     let Ok(handle) = started.await else {
-        return Err(serving.await.map_or_else(|error| Failure::failed(error.to_string()), |served| match served {
-            Err(error) => error.into(),
-            Ok(_) => Failure::failed("the run ended before it began"),
-        }));
+        return Err(serving.await.map_or_else(
+            |error| Failure::failed(error.to_string()),
+            |served| match served {
+                Err(error) => error.into(),
+                Ok(_) => Failure::failed("the run ended before it began"),
+            },
+        ));
     };
     let interrupts = tokio::spawn(stop_on_interrupt(handle.clone(), show.clone()));
     let workers = start_workers(&arguments, &url, &log_folder, handle, show.clone(), run_is_over);
@@ -95,7 +103,11 @@ pub async fn run(arguments: Arguments) -> Result<(), Failure> {
 fn report(ending: Ending, plan: &plan::RunPlan, logs: &Path) -> Result<(), Failure> {
     match ending {
         Ending::Completed => {
-            eprintln!("done: {} steps; export it with `cloze export {} --to DIR`", plan.train.steps, plan.store());
+            eprintln!(
+                "done: {} steps; export it with `cloze export {} --to DIR`",
+                plan.train.steps,
+                plan.store()
+            );
             Ok(())
         }
         Ending::Stopped => {
@@ -185,7 +197,7 @@ async fn supervise(
             .map_err(|_| format!("worker {number} cannot be started; see {}", log.display()))?;
         let status = tokio::select! {
             status = child.wait() => status,
-            _ = over.wait_for(|&over| over) => {
+            () = until(&mut over) => {
                 if tokio::time::timeout(FAREWELL, child.wait()).await.is_err() {
                     show.line(&format!("worker {number} does not end; it is killed"));
                     let _ = child.kill().await;
@@ -204,6 +216,11 @@ async fn supervise(
         tokio::time::sleep(Duration::from_millis(200)).await;
     }
     Err(format!("worker {number} died {REPLACEMENTS} times; see {}", log.display()))
+}
+
+/// Waits for the flag; its guard must not be held while waiting for something else.
+async fn until(flag: &mut watch::Receiver<bool>) {
+    let _ = flag.wait_for(|&set| set).await;
 }
 
 fn last_line(log: &Path) -> String {

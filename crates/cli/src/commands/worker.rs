@@ -53,7 +53,8 @@ pub async fn run(arguments: Arguments) -> Result<(), Failure> {
                 child.wait().await
             }
         };
-        let status = status.map_err(|error| Failure::failed(format!("cannot watch cloze-engine: {error}")))?;
+        let status =
+            status.map_err(|error| Failure::failed(format!("cannot watch cloze-engine: {error}")))?;
         match status.code() {
             Some(0) => return Ok(()),
             // It has said itself what is wrong; trying again would not help.

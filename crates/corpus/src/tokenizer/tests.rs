@@ -90,18 +90,28 @@ fn encoded(text: &str) -> Vec<u32> {
     ids
 }
 
+fn same_however_cut(text: &str) -> Result<(), TestCaseError> {
+    let whole = trained().encode_sentence(text);
+    prop_assert_eq!(&encoded(text), &whole);
+    let mut pieces = Vec::new();
+    for range in split(text) {
+        pieces.extend(trained().encode_sentence(&text[range]));
+    }
+    prop_assert_eq!(&pieces, &whole);
+    prop_assert_eq!(trained().decode(&whole), text);
+    Ok(())
+}
+
 proptest! {
     #[test]
     fn sentences_and_words_encode_as_the_whole(
-        text in "([A-Ca-e.!?,']{1,4}|[ \\n\u{a0}]{1,3}|'s|'ll|n't|[0-9]|[—“”。中é<>]|<mask>){0,40}",
+        text in "([A-Ca-e.!?,']{1,4}|[ \\n\u{a0}]{1,3}|'s|'ll|n't|[0-9]|[—“”’。中é<>]|<mask>){0,40}",
     ) {
-        let whole = trained().encode_sentence(&text);
-        prop_assert_eq!(&encoded(&text), &whole);
-        let mut pieces = Vec::new();
-        for range in split(&text) {
-            pieces.extend(trained().encode_sentence(&text[range]));
-        }
-        prop_assert_eq!(&pieces, &whole);
-        prop_assert_eq!(trained().decode(&whole), text);
+        same_however_cut(&text)?;
+    }
+
+    #[test]
+    fn any_text_encodes_as_the_whole(text in any::<String>()) {
+        same_however_cut(&text)?;
     }
 }

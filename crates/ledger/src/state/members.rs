@@ -22,8 +22,12 @@ impl Ledger {
     pub(super) fn lose(&mut self, worker: WorkerId, reason: &str, out: &mut Vec<Command>) {
         let Some(lost) = self.workers.remove(&worker) else { return };
         let why = format!("{} is gone: {reason}", lost.info.name);
-        let unfinished: Vec<u64> =
-            self.attempts.iter().filter(|(_, attempt)| attempt.waits_for(worker)).map(|(&step, _)| step).collect();
+        let unfinished: Vec<u64> = self
+            .attempts
+            .iter()
+            .filter(|(_, attempt)| attempt.waits_for(worker))
+            .map(|(&step, _)| step)
+            .collect();
         for step in unfinished {
             self.drop_attempt(step, &why, out);
         }

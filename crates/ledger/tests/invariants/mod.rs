@@ -75,7 +75,10 @@ impl Judge {
 
     fn steps_continue_or_go_back_to_a_checkpoint(&mut self, step: u64) -> Result<(), String> {
         if step != self.next_step && step != self.durable {
-            return Err(format!("opened at step {step}; {} is next, {} durable", self.next_step, self.durable));
+            return Err(format!(
+                "opened at step {step}; {} is next, {} durable",
+                self.next_step, self.durable
+            ));
         }
         if step < self.next_step {
             self.applied_once.retain(|&committed, _| committed < step);

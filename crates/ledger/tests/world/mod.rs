@@ -3,8 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use ledger::{
-    Command, Ending, Event, Ledger, Next, PartReport, Settings, Start, StateSource, Status, StepReport, WorkerId,
-    WorkerInfo,
+    Command, Ending, Event, Ledger, Next, PartReport, Settings, Start, StateSource, Status, StepReport,
+    WorkerId, WorkerInfo,
 };
 use plan::{Key, Stream};
 
@@ -126,7 +126,8 @@ impl World {
         self.born += 1;
         let worker = WorkerId(self.born << 32);
         self.workers.insert(worker, Worker::default());
-        let info = WorkerInfo { name: format!("w{}", self.born), address: String::new(), platform: "p".into() };
+        let info =
+            WorkerInfo { name: format!("w{}", self.born), address: String::new(), platform: "p".into() };
         let (hello, prepared) = (10 + self.random.below(50), 100 + self.random.below(400));
         self.plan(hello, Planned::Event(Event::Hello { worker, info }));
         self.plan(prepared, Planned::Event(Event::Prepared { worker, applied: None }));

@@ -15,6 +15,7 @@ use tokio::sync::OnceCell;
 
 use super::manifest::{Block, File, Manifest, Span};
 use super::{MANIFEST, hex};
+use crate::retry::retry;
 use crate::{Location, StoreError};
 
 /// A prepared dataset. Clones share what was read of it.
@@ -50,7 +51,7 @@ impl Dataset {
     /// # Errors
     /// As [`Dataset::open`].
     pub async fn open_at(at: Location) -> Result<Self, StoreError> {
-        let bytes = match at.get(MANIFEST).await {
+        let bytes = match retry(MANIFEST, || at.get(MANIFEST)).await {
             Err(StoreError::NotFound { place, .. }) => return Err(missing(place)),
             other => other?,
         };
@@ -100,8 +101,9 @@ impl Dataset {
     /// [`StoreError::NotFound`], [`StoreError::Damaged`], [`StoreError::Io`].
     pub async fn tokenizer_json(&self) -> Result<Bytes, StoreError> {
         let Inner { at, manifest, .. } = &*self.inner;
-        let bytes = at.get(&manifest.tokenizer.file).await.map_err(|error| self.part(error))?;
-        checked(&bytes, &manifest.tokenizer.hash, || at.place(&manifest.tokenizer.file))?;
+        let name = &manifest.tokenizer.file;
+        let bytes = retry(name, || at.get(name)).await.map_err(|error| self.part(error))?;
+        checked(&bytes, &manifest.tokenizer.hash, || at.place(name))?;
         Ok(bytes)
     }
 
@@ -144,7 +146,7 @@ impl Dataset {
         let bytes = self.read(file, span, || row_group(group)).await?;
         let metadata = self.footer(&self.inner.tokens, file, shard).await?;
         let decode = Decode { metadata, group, column: Some("sent_len") };
-        self.decoded(file, entry, decode, (span.offset, bytes.1), corpus::sentence_lens).await
+        self.decoded(file, entry, decode, bytes, corpus::sentence_lens).await
     }
 
     /// What `docs` says of one row of a block: its text, and the document that it is from.
@@ -204,7 +206,8 @@ impl Dataset {
     ) -> Result<(u64, Bytes), StoreError> {
         let at = &self.inner.at;
         let place = || format!("{} ({})", at.place(&file.path), what());
-        let read = at.get_range(&file.path, span.offset..span.offset + span.len).await;
+        let range = span.offset..span.offset + span.len;
+        let read = retry(&file.path, || at.get_range(&file.path, range.clone())).await;
         let bytes = match read {
             Ok(bytes) => bytes,
             Err(error @ StoreError::Io { .. }) => {
