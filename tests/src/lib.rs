@@ -1,1 +1,361 @@
-//! Shared helpers of the end-to-end tests.
+//! Helpers of the end-to-end tests: a workplace with a small corpus, and `cloze` as a process. Everything is done
+//! through the program as a user has it; nothing here reaches inside.
+
+use std::io::{BufRead, BufReader};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Output, Stdio};
+
+use plan::Key;
+use serde_json::Value;
+use sha2::{Digest, Sha256};
+
+/// A folder with a corpus, its dataset and some runs. Gone with the test.
+pub struct Workplace {
+    folder: tempfile::TempDir,
+}
+
+/// The end of a finished command.
+#[derive(Debug)]
+pub struct Done {
+    /// The exit code.
+    pub code: i32,
+    /// Standard output.
+    pub out: String,
+    /// Standard error.
+    pub err: String,
+}
+
+impl From<Output> for Done {
+    fn from(output: Output) -> Self {
+        let text = |bytes| String::from_utf8_lossy(bytes).into_owned();
+        Done {
+            code: output.status.code().unwrap_or(-1),
+            out: text(&output.stdout),
+            err: text(&output.stderr),
+        }
+    }
+}
+
+impl Done {
+    /// The command worked.
+    pub fn expect_success(self) -> Self {
+        assert_eq!(self.code, 0, "failed: {}\n{}", self.out, self.err);
+        self
+    }
+
+    /// The command failed with this exit code, and said all of this.
+    pub fn expect_failure(self, code: i32, said: &[&str]) {
+        assert_eq!(self.code, code, "{}\n{}", self.out, self.err);
+        for part in said {
+            assert!(self.err.contains(part), "{part:?} is not in: {}", self.err);
+        }
+        assert!(!self.err.contains("panicked"), "{}", self.err);
+    }
+}
+
+/// The programs under test, beside the tests' own binary.
+///
+/// # Panics
+/// If they were not built.
+pub fn program(name: &str) -> PathBuf {
+    let test = std::env::current_exe().expect("a test has a path");
+    let folder = test.ancestors().nth(2).expect("target/<profile>/deps/<test>").to_owned();
+    let program = folder.join(name);
+    assert!(program.exists(), "{} is not built; run `cargo xtask test`", program.display());
+    program
+}
+
+/// Small enough for a test, large enough for several lanes and blocks.
+pub const RECIPE: &str = r#"
+[run]
+name = "run"
+seed = 7
+[data]
+dataset = "dataset"
+lanes = 8
+window = 2
+[model]
+family = "roberta"
+layers = 2
+hidden = 32
+heads = 2
+feed_forward = 64
+max_positions = 64
+[objective]
+max_len = 64
+[train]
+steps = 60
+batch = 28
+micro_batch = 4
+[optimizer]
+kind = "fairseq-adam"
+peak_learning_rate = 2e-3
+betas = [0.9, 0.98]
+epsilon = 1e-6
+weight_decay = 0.01
+[schedule]
+warmup_steps = 10
+[checkpoint]
+every = 20
+"#;
+
+const CORPUS: &str = r#"
+[dataset]
+out = "dataset"
+seed = 3
+chunk_tokens = 256
+block_tokens = 2048
+shard_tokens = 16384
+[tokenizer]
+kind = "byte-level-bpe"
+vocab_size = 400
+[[source]]
+name = "tales"
+format = "text"
+paths = ["corpus"]
+"#;
+
+impl Workplace {
+    /// A workplace with a corpus, without a dataset.
+    ///
+    /// # Panics
+    /// If the disk does not let us.
+    pub fn with_corpus() -> Self {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let place = Workplace { folder };
+        place.write("corpus.toml", CORPUS);
+        place.write("run.toml", RECIPE);
+        for book in 0..12 {
+            place.write(&format!("corpus/book-{book:02}.txt"), &tale(book));
+        }
+        place
+    }
+
+    /// A workplace with a dataset.
+    pub fn prepared() -> Self {
+        let place = Self::with_corpus();
+        place.cloze(&["prepare", "corpus.toml"]).expect_success();
+        place
+    }
+
+    /// A file or folder in the workplace.
+    pub fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    /// Writes a file, and the folders above it.
+    ///
+    /// # Panics
+    /// If the disk does not let us.
+    pub fn write(&self, name: &str, text: &str) {
+        let path = self.path(name);
+        std::fs::create_dir_all(path.parent().expect("a file is in a folder")).expect("a folder");
+        std::fs::write(path, text).expect("a file");
+    }
+
+    /// `cloze` in the workplace, ready to be started.
+    pub fn command(&self, arguments: &[&str]) -> Command {
+        let mut command = Command::new(program("cloze"));
+        command.current_dir(self.folder.path()).args(arguments).stdin(Stdio::null());
+        // The tests' own libtorch must not be found by accident: finding it is a part of the program.
+        command.env_remove("LD_LIBRARY_PATH").env_remove("LIBTORCH");
+        command
+    }
+
+    /// Runs `cloze` to its end.
+    ///
+    /// # Panics
+    /// If it cannot be started.
+    pub fn cloze(&self, arguments: &[&str]) -> Done {
+        self.command(arguments).output().expect("cloze can be started").into()
+    }
+
+    /// Starts `cloze train run.toml` with JSON updates.
+    ///
+    /// # Panics
+    /// If it cannot be started.
+    pub fn train(&self, name: &str, workers: u32, more: &[&str]) -> Training {
+        let (workers, name) = (workers.to_string(), format!("run.name={name}"));
+        let mut arguments = vec!["train", "run.toml", "--json", "--workers", &workers, "--set", &name];
+        arguments.extend(more);
+        let mut command = self.command(&arguments);
+        let mut child =
+            command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("cloze can be started");
+        let updates = BufReader::new(child.stdout.take().expect("it is piped"));
+        Training { child, updates, seen: Vec::new() }
+    }
+
+    /// Trains to the end and exports; the hash of the weights.
+    pub fn weights_of(&self, name: &str, workers: u32, more: &[&str]) -> String {
+        self.train(name, workers, more).finish().expect_success();
+        self.export(name)
+    }
+
+    /// Exports a run; the SHA-256 of its weights.
+    ///
+    /// # Panics
+    /// If there is nothing exported.
+    pub fn export(&self, name: &str) -> String {
+        let to = format!("hf-{name}");
+        self.cloze(&["export", &format!("runs/{name}"), "--to", &to]).expect_success();
+        sha256(&self.path(&to).join("model.safetensors"))
+    }
+}
+
+/// A training in progress.
+pub struct Training {
+    child: Child,
+    updates: BufReader<std::process::ChildStdout>,
+    /// All updates so far.
+    pub seen: Vec<Value>,
+}
+
+impl Training {
+    /// Reads updates until one fits; `None` if the training ends before.
+    ///
+    /// # Panics
+    /// If an update is not JSON.
+    pub fn wait_for(&mut self, fits: impl Fn(&Value) -> bool) -> Option<Value> {
+        loop {
+            let mut line = String::new();
+            if self.updates.read_line(&mut line).expect("a line") == 0 {
+                return None;
+            }
+            let update: Value = serde_json::from_str(&line).unwrap_or_else(|error| panic!("{error}: {line}"));
+            self.seen.push(update.clone());
+            if fits(&update) {
+                return Some(update);
+            }
+        }
+    }
+
+    /// Waits until a step is committed.
+    ///
+    /// # Panics
+    /// If the training ends before.
+    pub fn wait_for_step(&mut self, step: u64) {
+        let there = self.wait_for(|update| update["step"].as_u64() >= Some(step) && update["kind"] == "step");
+        assert!(there.is_some(), "the training ended before step {step}: {:?}", self.seen.last());
+    }
+
+    /// The coordinator's URL, from the first lines.
+    ///
+    /// # Panics
+    /// If the training does not say it.
+    pub fn url(&mut self) -> String {
+        let of = |update: &Value| Some(update["text"].as_str()?.strip_prefix("coordinator at ")?.to_owned());
+        if let Some(url) = self.seen.iter().find_map(of) {
+            return url;
+        }
+        self.wait_for(|update| of(update).is_some()).as_ref().and_then(of).expect("the coordinator's address")
+    }
+
+    /// The process ids of the members, in no particular order.
+    ///
+    /// # Panics
+    /// If the coordinator does not answer.
+    pub fn member_processes(&mut self, place: &Workplace) -> Vec<u32> {
+        let url = self.url();
+        let status = place.cloze(&["status", &url, "--json"]).expect_success();
+        let status: Value = serde_json::from_str(&status.out).expect("JSON");
+        let workers = status["workers"].as_array().expect("workers").iter();
+        let members = workers.filter(|worker| worker["member"] == true);
+        let process = |worker: &Value| worker["name"].as_str()?.rsplit(':').next()?.parse().ok();
+        members.filter_map(process).collect()
+    }
+
+    /// Reads all that is left, and waits for the end.
+    ///
+    /// # Panics
+    /// If it cannot be waited for.
+    pub fn finish(&mut self) -> Done {
+        self.wait_for(|_| false);
+        let mut err = String::new();
+        if let Some(mut stderr) = self.child.stderr.take() {
+            std::io::Read::read_to_string(&mut stderr, &mut err).expect("its errors");
+        }
+        let status = self.child.wait().expect("its end");
+        let out = self.seen.iter().map(|update| format!("{update}\n")).collect();
+        Done { code: status.code().unwrap_or(-1), out, err }
+    }
+
+    /// The losses by step; a step that was committed more than once must always have had the same.
+    ///
+    /// # Panics
+    /// If it had not.
+    pub fn losses(&self) -> std::collections::BTreeMap<u64, f64> {
+        let mut losses = std::collections::BTreeMap::new();
+        for update in self.seen.iter().filter(|update| update["kind"] == "step") {
+            let (step, loss) =
+                (update["step"].as_u64().expect("a step"), update["loss"].as_f64().expect("a loss"));
+            let before = losses.insert(step, loss);
+            assert!(before.is_none_or(|before| before == loss), "step {step} had two losses");
+        }
+        losses
+    }
+}
+
+/// Sends SIGKILL.
+///
+/// # Panics
+/// If there is no such process.
+pub fn kill(process: u32) {
+    signal(process, "KILL");
+}
+
+/// Sends a signal by its name.
+///
+/// # Panics
+/// If there is no such process.
+pub fn signal(process: u32, name: &str) {
+    let sent = Command::new("kill").arg(format!("-{name}")).arg(process.to_string()).status();
+    assert!(sent.expect("kill can be started").success(), "no process {process}");
+}
+
+/// The SHA-256 of a file, in hexadecimal digits.
+///
+/// # Panics
+/// If it cannot be read.
+pub fn sha256(path: &Path) -> String {
+    let bytes = std::fs::read(path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+    Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// The Python of the virtual environment, if it has these modules. Says what is skipped otherwise.
+pub fn python(modules: &[&str]) -> Option<PathBuf> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent()?;
+    let python = root.join(".venv/bin/python");
+    let imports: String = modules.iter().map(|module| format!("import {module};")).collect();
+    let found = Command::new(&python).args(["-c", &imports]).output().is_ok_and(|done| done.status.success());
+    if !found {
+        println!("skipped: no {modules:?} in .venv; `cargo xtask setup --reference` installs them");
+    }
+    found.then_some(python)
+}
+
+/// Sentences that follow rules, so that there is something to learn.
+fn tale(book: u64) -> String {
+    const WHO: [(&str, &str); 6] = [
+        ("the baker", "bread"),
+        ("the smith", "horseshoes"),
+        ("the weaver", "blankets"),
+        ("the potter", "jars"),
+        ("the fisher", "nets"),
+        ("the gardener", "roses"),
+    ];
+    const WHEN: [&str; 5] = ["In spring", "At noon", "Before dawn", "On Sunday", "After the rain"];
+    const WHERE: [&str; 5] =
+        ["by the river", "in the square", "near the mill", "at the gate", "under the elms"];
+    let mut stream = Key::root(book).named("tale").stream();
+    let mut pick = |count: usize| stream.below(count as u64) as usize;
+    let mut text = String::new();
+    for paragraph in 0..60 {
+        for _ in 0..4 {
+            let (who, what) = WHO[pick(WHO.len())];
+            let (when, place) = (WHEN[pick(WHEN.len())], WHERE[pick(WHERE.len())]);
+            text.push_str(&format!("{when}, {who} made {what} {place}. "));
+        }
+        text.push_str(&format!("So ended day {paragraph} of book {book}.\n\n"));
+    }
+    text
+}

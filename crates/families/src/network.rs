@@ -17,12 +17,12 @@ pub struct LossSums {
 
 /// A network on parameters that belong to somebody else.
 pub trait Network: Send {
-    /// The forward pass of a micro-batch. In `training` there is dropout, which draws from libtorch's generator: the
-    /// caller has seeded it.
+    /// The forward pass of a micro-batch. In training, `dropout` is the key that all dropout is drawn from; without a
+    /// key there is none.
     ///
     /// # Errors
     /// What libtorch says of tensors that do not fit.
-    fn loss(&self, batch: &HostBatch, training: bool) -> Result<LossSums, tch::TchError>;
+    fn loss(&self, batch: &HostBatch, dropout: Option<plan::Key>) -> Result<LossSums, tch::TchError>;
 
     /// The scores of every token at every position of one sequence, without dropout: `ids` [L] to `Float` [L, V].
     ///

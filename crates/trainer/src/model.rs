@@ -1,10 +1,9 @@
 //! A network with its weights in one flat buffer. Knows no optimizer and no step: this is all that evaluating takes.
 
 use std::collections::BTreeSet;
-use std::sync::{Mutex, PoisonError};
 
 use families::{HostBatch, Network, Parameters, Recipe};
-use plan::{Key, nearest};
+use plan::nearest;
 use tch::{Device, Kind, Tensor, no_grad};
 
 use crate::Error;
@@ -137,7 +136,7 @@ impl Model {
     /// # Errors
     /// What libtorch says of a batch that does not fit the network.
     pub fn evaluate(&self, batch: &HostBatch) -> Result<Evaluation, Error> {
-        let sums = no_grad(|| self.network.loss(batch, false))?;
+        let sums = no_grad(|| self.network.loss(batch, None))?;
         let loss_sum = f64::try_from(&sums.loss)?;
         Ok(Evaluation { loss_sum, targets: batch.targets(), correct: i64::try_from(&sums.correct)? as u64 })
     }
@@ -166,15 +165,4 @@ pub(crate) fn missing(names: &BTreeSet<String>) -> Result<(), Error> {
         Some(first) => Err(Error::MissingTensors { count: names.len(), first: first.clone() }),
         None => Ok(()),
     }
-}
-
-/// libtorch has one generator per process: whoever draws from it seeds it first and keeps others away meanwhile.
-static GENERATOR: Mutex<()> = Mutex::new(());
-
-/// Runs `draws` with libtorch's generator at the beginning of the stream that `key` names.
-pub(crate) fn seeded<T>(key: Key, draws: impl FnOnce() -> T) -> T {
-    // A panic in another thread leaves nothing behind that the next seed does not overwrite.
-    let _alone = GENERATOR.lock().unwrap_or_else(PoisonError::into_inner);
-    tch::manual_seed(key.value() as i64);
-    draws()
 }

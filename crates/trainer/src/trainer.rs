@@ -13,7 +13,7 @@ use tch::{Device, Kind, Tensor};
 
 use crate::digest::digest;
 use crate::layout::{ROW, Slot, Span};
-use crate::model::{load_into, missing, seeded};
+use crate::model::{load_into, missing};
 use crate::{Applied, Error, Model, Reduced, Tally};
 
 /// The parts of the state, in the order of their buffers: the prefixes of [`StateTensor::name`].
@@ -73,7 +73,7 @@ impl Trainer {
     pub fn micro_batch(&mut self, index: u64, batch: &HostBatch) -> Result<(), Error> {
         self.use_threads();
         let key = Key::root(self.plan.run.seed).named("dropout").index(self.step).index(index);
-        let sums = seeded(key, || self.model.network.loss(batch, true))?;
+        let sums = self.model.network.loss(batch, Some(key))?;
         let scaled = sums.loss.f_div_scalar(self.expected_targets)?;
         let gradients = Tensor::f_run_backward(&[&scaled], &self.model.leaves, false, false)?;
         let mut overflowed = false;

@@ -5,7 +5,7 @@
 
 use tch::{Device, Kind, TchError, Tensor};
 
-use super::dropout::Dropout;
+use super::dropout::{Dropout, Noise};
 use crate::Parameters;
 
 /// The layout of a batch, which attention alone has to know.
@@ -56,14 +56,19 @@ impl Attention {
     }
 
     /// [B * L, H] to [B * L, H].
-    pub fn forward(&self, x: &Tensor, sequences: &Sequences, training: bool) -> Result<Tensor, TchError> {
+    pub fn forward(
+        &self,
+        x: &Tensor,
+        sequences: &Sequences,
+        noise: Option<&Noise>,
+    ) -> Result<Tensor, TchError> {
         let (b, l, n) = (sequences.rows, sequences.len, self.heads);
         let d = self.weight.size()[1] / n;
         let qkv = x.f_linear(&self.weight, Some(&self.bias))?.f_view([b, l, 3, n, d])?;
         // [3, B, N, L, D], copied once so that the products below read contiguous rows.
         let qkv = qkv.f_permute([2, 0, 3, 1, 4])?.f_contiguous()?;
-        let context = if training && !self.dropout.is_off() {
-            self.with_dropout(&qkv, sequences)?
+        let context = if noise.is_some() && !self.dropout.is_off() {
+            self.with_dropout(&qkv, sequences, noise)?
         } else {
             let mask = sequences.mask.as_ref();
             let [q, k, v] = [0, 1, 2].map(|part| qkv.f_select(0, part));
@@ -73,7 +78,12 @@ impl Attention {
     }
 
     /// The plain formula, for libtorch's CPU kernel knows no dropout: `qkv` [3, B, N, L, D] to [B, N, L, D].
-    fn with_dropout(&self, qkv: &Tensor, sequences: &Sequences) -> Result<Tensor, TchError> {
+    fn with_dropout(
+        &self,
+        qkv: &Tensor,
+        sequences: &Sequences,
+        noise: Option<&Noise>,
+    ) -> Result<Tensor, TchError> {
         let (b, l, n) = (sequences.rows, sequences.len, self.heads);
         let d = qkv.size()[4];
         let qkv = qkv.f_view([3, b * n, l, d])?;
@@ -85,8 +95,6 @@ impl Attention {
             None => scores,
         };
         let weights = scores.f_softmax(-1, Kind::Float)?;
-        let kept = weights.f_mul(&self.dropout.mask(&weights)?)?;
-        // Scaling the values instead of the weights costs L / D times less.
-        kept.f_bmm(&v?.f_mul_scalar(self.dropout.scale())?)?.f_view([b, n, l, d])
+        self.dropout.apply(weights, noise)?.f_bmm(&v?)?.f_view([b, n, l, d])
     }
 }

@@ -5,7 +5,7 @@
 use tch::{TchError, Tensor};
 
 use super::attention::{Attention, Sequences};
-use super::dropout::Dropout;
+use super::dropout::{Dropout, Noise};
 use super::shapes::EncoderShape;
 use crate::Parameters;
 
@@ -97,11 +97,11 @@ impl Encoder {
         mut x: Tensor,
         sequences: &Sequences,
         keep: Option<&Tensor>,
-        training: bool,
+        noise: Option<&Noise>,
     ) -> Result<Tensor, TchError> {
         for (index, layer) in self.layers.iter().enumerate() {
             let keep = keep.filter(|_| index + 1 == self.layers.len());
-            x = layer.forward(&x, sequences, keep, training)?;
+            x = layer.forward(&x, sequences, keep, noise)?;
         }
         Ok(x)
     }
@@ -113,18 +113,18 @@ impl Layer {
         x: &Tensor,
         sequences: &Sequences,
         keep: Option<&Tensor>,
-        training: bool,
+        noise: Option<&Noise>,
     ) -> Result<Tensor, TchError> {
-        let context = self.attention.forward(x, sequences, training)?;
+        let context = self.attention.forward(x, sequences, noise)?;
         let (context, x) = match keep {
             Some(rows) => (context.f_index_select(0, rows)?, x.f_index_select(0, rows)?),
             None => (context, x.shallow_clone()),
         };
-        let attended = self.dropout.add(&x, &self.projection.forward(&context)?, training)?;
+        let attended = self.dropout.add(&x, &self.projection.forward(&context)?, noise)?;
         let x = self.attention_norm.forward(&attended)?;
         // GELU with the error function, not its tanh approximation.
         let inner = self.expand.forward(&x)?.f_gelu("none")?; // [K, F]
-        let fed = self.dropout.add(&x, &self.contract.forward(&inner)?, training)?;
+        let fed = self.dropout.add(&x, &self.contract.forward(&inner)?, noise)?;
         self.output_norm.forward(&fed)
     }
 }

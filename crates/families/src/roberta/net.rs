@@ -3,12 +3,13 @@
 //!
 //! In comments: B sequences, L positions, H width, V vocabulary, T masked positions.
 
+use plan::Key;
 use tch::{Device, TchError, Tensor, no_grad};
 
 use super::config::Roberta;
 use super::loss::masked_lm;
 use crate::common::attention::Sequences;
-use crate::common::dropout::Dropout;
+use crate::common::dropout::{Dropout, Noise};
 use crate::common::encoder::{Encoder, LayerNorm};
 use crate::common::heads::{MaskedLmHead, MaskedLmNames};
 use crate::{HostBatch, LossSums, Network, Parameters};
@@ -55,32 +56,33 @@ impl Net {
     }
 
     /// Ids [B * L] to [B * L, H].
-    fn embed(&self, ids: &[i64], sequences: &Sequences, training: bool) -> Result<Tensor, TchError> {
+    fn embed(&self, ids: &[i64], sequences: &Sequences, noise: Option<&Noise>) -> Result<Tensor, TchError> {
         let ids = Tensor::f_from_slice(ids)?.f_to(self.device)?.f_view([sequences.rows, sequences.len])?;
         let words = Tensor::f_embedding(&self.words, &ids, self.padding, false, false)?; // [B, L, H]
         // Positions count from `padding + 1` (fairseq, `positional_embedding.py`). The reference gives padding
         // another position, which nobody sees: no position attends to it and none of it is predicted.
         let positions = self.positions.f_narrow(0, self.padding + 1, sequences.len)?.f_add(&self.segments)?;
         let embedded = self.norm.forward(&words.f_add(&positions)?)?;
-        self.dropout.apply(embedded.f_flatten(0, 1)?, training)
+        self.dropout.apply(embedded.f_flatten(0, 1)?, noise)
     }
 }
 
 impl Network for Net {
-    fn loss(&self, batch: &HostBatch, training: bool) -> Result<LossSums, TchError> {
+    fn loss(&self, batch: &HostBatch, dropout: Option<Key>) -> Result<LossSums, TchError> {
+        let noise = dropout.map(Noise::new);
         let upload = |values: &[i64]| Tensor::f_from_slice(values)?.f_to(self.device);
         let (positions, targets) = (upload(&batch.target_positions)?, upload(&batch.target_ids)?); // [T]
         let sequences = Sequences::new(&batch.lengths, batch.len, self.device)?;
-        let embedded = self.embed(&batch.input_ids, &sequences, training)?;
-        let hidden = self.encoder.forward(embedded, &sequences, Some(&positions), training)?; // [T, H]
+        let embedded = self.embed(&batch.input_ids, &sequences, noise.as_ref())?;
+        let hidden = self.encoder.forward(embedded, &sequences, Some(&positions), noise.as_ref())?; // [T, H]
         masked_lm(&self.head.forward(&hidden)?, &targets)
     }
 
     fn logits(&self, ids: &[i64]) -> Result<Tensor, TchError> {
         no_grad(|| {
             let sequences = Sequences::new(&[ids.len() as u32], ids.len(), self.device)?;
-            let embedded = self.embed(ids, &sequences, false)?;
-            let hidden = self.encoder.forward(embedded, &sequences, None, false)?; // [L, H]
+            let embedded = self.embed(ids, &sequences, None)?;
+            let hidden = self.encoder.forward(embedded, &sequences, None, None)?; // [L, H]
             self.head.forward(&hidden)
         })
     }

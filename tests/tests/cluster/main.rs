@@ -1,0 +1,5 @@
+//! Whole runs with real processes, as a user starts them.
+
+mod bits;
+mod export;
+mod mistakes;

@@ -1,0 +1,124 @@
+//! Bad input gets one clear message and its exit code, and loses nothing.
+
+use std::fs;
+use std::path::PathBuf;
+
+use tests::{RECIPE, Workplace};
+
+#[test]
+fn a_mistyped_key_is_answered_with_the_nearest_right_one() {
+    let place = Workplace::with_corpus();
+    place.write("wrong.toml", &RECIPE.replace("warmup_steps", "warmup_step"));
+    place
+        .cloze(&["train", "wrong.toml"])
+        .expect_failure(2, &["wrong.toml:31", "did you mean `warmup_steps`?"]);
+    place.write("wrong.toml", &RECIPE.replace("hidden = 32", "hiden = 32"));
+    place.cloze(&["prepare", "corpus.toml"]).expect_success();
+    place.cloze(&["train", "wrong.toml"]).expect_failure(2, &["wrong.toml:12", "did you mean `hidden`?"]);
+    place
+        .cloze(&["train", "run.toml", "--set", "train.step=3"])
+        .expect_failure(2, &["--set train.step=3", "did you mean `steps`?"]);
+    place.cloze(&["train", "absent.toml"]).expect_failure(2, &["absent.toml"]);
+    let corpus = fs::read_to_string(place.path("corpus.toml")).unwrap();
+    place.write("wrong-corpus.toml", &corpus.replace("chunk_tokens", "chunk_token"));
+    place
+        .cloze(&["prepare", "wrong-corpus.toml"])
+        .expect_failure(2, &["wrong-corpus.toml:5", "`chunk_tokens`?"]);
+    assert!(!place.path("runs").exists(), "a refused run leaves nothing behind");
+}
+
+#[test]
+fn a_missing_corpus_or_dataset_is_named() {
+    let place = Workplace::with_corpus();
+    place.cloze(&["train", "run.toml"]).expect_failure(2, &["dataset", "cloze prepare"]);
+    place.cloze(&["prepare", "corpus.toml", "--input", "nowhere"]).expect_failure(2, &["nowhere"]);
+    assert!(!place.path("dataset/manifest.json").exists());
+    place.cloze(&["export", "runs/none", "--to", "x"]).expect_failure(2, &["there is no run at runs/none"]);
+    place.cloze(&["fill-mask", "nothing", "a <mask>"]).expect_failure(2, &["there is no directory nothing"]);
+}
+
+#[test]
+fn a_corrupt_shard_is_named_and_mending_it_loses_nothing() {
+    let place = Workplace::prepared();
+    let undisturbed = place.weights_of("whole", 1, &[]);
+    let shard = shards(&place).remove(0);
+    let good = fs::read(&shard).unwrap();
+    let mut bad = good.clone();
+    // In the first row group, behind the magic number: the first byte of its data.
+    bad[200] ^= 1;
+    let mut first = place.train("torn", 1, &[]);
+    first.wait_for_step(20);
+    fs::write(&shard, &bad).unwrap();
+    let url = first.url();
+    place.cloze(&["stop", &url]).expect_success();
+    first.finish();
+    let name = shard.file_name().unwrap().to_str().unwrap().to_owned();
+    let torn = place.train("torn", 1, &["--resume"]).finish();
+    let log = fs::read_to_string(place.path("runs/torn/logs/worker-0.log")).unwrap();
+    assert_ne!(torn.code, 0, "a damaged shard must not be trained on: {}", torn.err);
+    assert!(log.contains(&name) && log.contains("row group") && log.contains("damaged"), "{log}");
+    fs::write(&shard, &good).unwrap();
+    place.train("torn", 2, &["--resume"]).finish().expect_success();
+    assert_eq!(place.export("torn"), undisturbed);
+}
+
+fn shards(place: &Workplace) -> Vec<PathBuf> {
+    let tokens = fs::read_dir(place.path("dataset/tokens")).unwrap().next().unwrap().unwrap().path();
+    let files = fs::read_dir(tokens).unwrap().map(|entry| entry.unwrap().path());
+    let mut shards: Vec<PathBuf> =
+        files.filter(|path| path.extension().is_some_and(|e| e == "parquet")).collect();
+    shards.sort();
+    shards
+}
+
+#[test]
+fn a_tokenizer_that_does_not_fit_is_refused() {
+    let place = Workplace::prepared();
+    place
+        .cloze(&["train", "run.toml", "--set", "data.tokenizer=0123456789abcdef"])
+        .expect_failure(2, &["wants the tokenizer 0123456789abcdef", "prepare the corpus"]);
+    place
+        .cloze(&["train", "run.toml", "--set", "model.vocab_size=100"])
+        .expect_failure(2, &["vocab_size", "100", "400"]);
+    assert!(!place.path("runs").exists());
+}
+
+#[test]
+fn a_coordinator_that_is_not_there_is_not_waited_for_forever() {
+    let place = Workplace::with_corpus();
+    // A port that was free a moment ago.
+    let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let url = format!("http://127.0.0.1:{port}");
+    place
+        .cloze(&["worker", "--coordinator", &url, "--patience-s", "1"])
+        .expect_failure(1, &["no coordinator answers at", &url]);
+    place.cloze(&["status", &url]).expect_failure(1, &["no coordinator answers at", &url]);
+}
+
+#[test]
+fn a_run_is_not_continued_with_another_recipe() {
+    let place = Workplace::prepared();
+    place.weights_of("mine", 1, &[]);
+    let other = place.train("mine", 1, &["--resume", "--set", "run.seed=8"]).finish();
+    other.expect_failure(2, &["recipe hash", "another run name"]);
+    let absent = place.train("yours", 1, &["--resume"]).finish();
+    absent.expect_failure(2, &["there is no run at runs/yours"]);
+}
+
+#[test]
+fn a_damaged_checkpoint_is_named_and_passed_over() {
+    let place = Workplace::prepared();
+    let undisturbed = place.weights_of("sound", 1, &[]);
+    place.train("rotten", 1, &["--set", "train.steps=60"]).finish().expect_success();
+    let part = place.path("runs/rotten/checkpoints/step-00000060/part-0000-of-0001.safetensors");
+    let mut bytes = fs::read(&part).unwrap();
+    let middle = bytes.len() / 2;
+    bytes[middle] ^= 0x10;
+    fs::write(&part, bytes).unwrap();
+    place.cloze(&["checkpoints", "verify", "runs/rotten"]).expect_failure(1, &["1 damaged"]);
+    let mut resumed = place.train("rotten", 1, &["--resume"]);
+    let done = resumed.finish().expect_success();
+    assert!(done.out.contains("checkpoint of step 60 skipped"), "{}", done.out);
+    assert_eq!(*resumed.losses().first_key_value().unwrap().0, 41, "from the checkpoint before");
+    assert_eq!(place.export("rotten"), undisturbed);
+}
