@@ -3,6 +3,8 @@
 //! `tests/reference/<family>.py` writes what the reference makes of a few small models; here it is read and compared.
 //! Knows what the scripts write, and nothing of how either side computes.
 
+#![allow(clippy::unwrap_used)] // A test fails by panicking; helpers of tests are not known as such to the lint.
+
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::Arc;
@@ -23,8 +25,8 @@ const LOGITS: f64 = 1e-4;
 /// Greatest difference of a gradient's element, as a share of the greatest element of its tensor.
 const GRADIENTS: f64 = 1e-4;
 /// Greatest difference of a weight after the updates, as a share of the learning rate. Adam divides the gradient by its
-/// own size, so where that is as small as epsilon, the last digits of the gradient show.
-const UPDATES: f64 = 1e-3;
+/// own size, so where that is as small as epsilon, the last digits of the gradient show. A wrong rule shows at 0.1.
+const UPDATES: f64 = 2e-2;
 /// Some gradients are 0 by mathematics: a softmax does not see what the key's bias adds to all scores. What is found
 /// there is rounding, at most this share of the greatest element of the whole gradient, and so is the difference. What
 /// Adam makes of it is not compared.

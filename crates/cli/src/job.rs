@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use coordinator::Job;
 use families::Recipe;
-use plan::{ConfigError, RunPlan};
+use plan::RunPlan;
 use store::{Dataset, RunStore, StoreError};
 
 use crate::failure::Failure;
@@ -21,45 +21,46 @@ pub struct Checked {
     pub dataset: Dataset,
 }
 
+/// A plan, and the text that it was read from, for messages.
+pub struct Source {
+    /// The plan.
+    pub plan: RunPlan,
+    name: String,
+    text: String,
+}
+
 /// Reads a plan from a file.
 ///
 /// # Errors
 /// Names the file, or its line and key.
-pub fn read_plan(path: &Path, overrides: &[String]) -> Result<RunPlan, Failure> {
-    let source = path.display().to_string();
+pub fn read_plan(path: &Path, overrides: &[String]) -> Result<Source, Failure> {
+    let name = path.display().to_string();
     let text = std::fs::read_to_string(path)
-        .map_err(|error| Failure::bad_input(format!("cannot read the configuration {source}: {error}")))?;
-    Ok(RunPlan::parse(&source, &text, overrides)?)
+        .map_err(|error| Failure::bad_input(format!("cannot read the configuration {name}: {error}")))?;
+    Ok(Source { plan: RunPlan::parse(&name, &text, overrides)?, name, text })
 }
 
 /// Opens what the plan names.
 ///
 /// # Errors
 /// If the dataset is missing, its tokenizer is not the plan's, or the family cannot use it.
-pub async fn check(plan: RunPlan, source: &str) -> Result<Checked, Failure> {
-    let family = families::find(&plan.model.family).map_err(|error| at(source, error))?;
+pub async fn check(source: Source) -> Result<Checked, Failure> {
+    let Source { plan, name, text } = source;
+    let located = |error: plan::ConfigError| Failure::from(error.located_in(&name, &text));
+    let family = families::find(&plan.model.family).map_err(located)?;
     let dataset = Dataset::open(&plan.data.dataset).await?;
     if let Some(wanted) = &plan.data.tokenizer
         && *wanted != dataset.tokenizer_hash()
     {
         return Err(Failure::bad_input(format!(
-            "{source}: the run wants the tokenizer {wanted}, but {} was prepared with {}; prepare the corpus with the \
+            "{name}: the run wants the tokenizer {wanted}, but {} was prepared with {}; prepare the corpus with the \
              run's tokenizer, or change data.tokenizer",
             plan.data.dataset,
             dataset.tokenizer_hash()
         )));
     }
-    let recipe = (family.parse)(&plan, source, &dataset.vocabulary())?;
+    let recipe = (family.parse)(&plan, &name, &dataset.vocabulary()).map_err(located)?;
     Ok(Checked { plan, recipe, dataset })
-}
-
-fn at(source: &str, error: ConfigError) -> ConfigError {
-    match error {
-        ConfigError::Invalid { key, reason, .. } => {
-            ConfigError::Invalid { place: source.to_owned(), key, reason }
-        }
-        other => other,
-    }
 }
 
 /// Opens the run's store and counts the samples of every block, once per run.

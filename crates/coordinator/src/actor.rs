@@ -108,6 +108,11 @@ impl std::fmt::Debug for Input {
 }
 
 impl Handle {
+    /// Ends the run at once, as failed.
+    pub async fn give_up(&self, reason: &str) {
+        let _ = self.inbox.send(Input::Event(Event::GiveUp { reason: reason.to_owned() })).await;
+    }
+
     /// Ends the run after the current step, with a checkpoint.
     pub async fn stop(&self, reason: &str) {
         let _ = self.inbox.send(Input::Event(Event::Stop { reason: reason.to_owned() })).await;

@@ -134,7 +134,7 @@ impl Scribe {
         tracing::error!(%error, "the run's state could not be written");
         if let StoreError::Fenced { .. } = error {
             let reason = format!("another coordinator has taken over this run: {error}");
-            let _ = self.events.send(Event::Fenced { reason }).await;
+            let _ = self.events.send(Event::GiveUp { reason }).await;
         }
     }
 }

@@ -20,4 +20,4 @@ pub use example::{Example, HostBatch};
 pub use network::{LossSums, Network, Parameters};
 pub use parameter::{Init, ParameterSpec};
 pub use recipe::Recipe;
-pub use registry::{FAMILIES, Family, find};
+pub use registry::{FAMILIES, Family, RecipeResult, find};

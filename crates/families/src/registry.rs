@@ -14,15 +14,13 @@ pub struct Family {
     pub name: &'static str,
     /// Reads `[model]` and `[objective]` of a plan for the tokenizer of its dataset. `source` names the plan's text in
     /// messages.
-    pub parse:
-        fn(plan: &RunPlan, source: &str, vocabulary: &Vocabulary) -> Result<Arc<dyn Recipe>, ConfigError>,
+    pub parse: fn(plan: &RunPlan, source: &str, vocabulary: &Vocabulary) -> RecipeResult,
     /// Reads `config.json` of an exported model. `source` names it in messages.
-    pub open: fn(
-        config: &serde_json::Value,
-        source: &str,
-        vocabulary: &Vocabulary,
-    ) -> Result<Arc<dyn Recipe>, ConfigError>,
+    pub open: fn(config: &serde_json::Value, source: &str, vocabulary: &Vocabulary) -> RecipeResult,
 }
+
+/// A recipe, or what is wrong with its configuration.
+pub type RecipeResult = Result<Arc<dyn Recipe>, ConfigError>;
 
 /// All families.
 pub const FAMILIES: &[Family] = &[roberta::FAMILY];

@@ -146,9 +146,9 @@ pub enum Event {
         /// Why.
         reason: String,
     },
-    /// Another coordinator has taken a higher term: this one must not decide anything more.
-    Fenced {
-        /// What was found.
+    /// The run cannot go on here: another coordinator has taken a higher term, or nobody is left to compute.
+    GiveUp {
+        /// Why, and what to do.
         reason: String,
     },
     /// A person wants the run to end after the current step, with a checkpoint.
@@ -175,7 +175,7 @@ impl Event {
             | Event::PartFailed { worker, .. } => Some(*worker),
             Event::CheckpointStored { .. }
             | Event::CheckpointFailed { .. }
-            | Event::Fenced { .. }
+            | Event::GiveUp { .. }
             | Event::Stop { .. }
             | Event::Tick => None,
         }

@@ -235,7 +235,7 @@ impl Ledger {
                 self.record(Record::Checkpointed { step }, out);
             }
             Event::CheckpointFailed { step, reason } => self.refuse_attempt(step, &reason, out),
-            Event::Fenced { reason } => self.end(Ending::Failed(reason), out),
+            Event::GiveUp { reason } => self.end(Ending::Failed(reason), out),
             Event::Stop { reason } => {
                 self.stopping = true;
                 out.push(Command::Notice(format!("stopping after the current step: {reason}")));

@@ -37,6 +37,24 @@ pub enum ConfigError {
     },
 }
 
+impl ConfigError {
+    /// The same error with the line of its key, for readers of a plan's tables (`[model]`, `[objective]`) that have not
+    /// seen the plan's text.
+    #[must_use]
+    pub fn located_in(mut self, source: &str, text: &str) -> Self {
+        if let ConfigError::UnknownKey { place, key, .. } | ConfigError::Invalid { place, key, .. } =
+            &mut self
+            && let Some((section, name)) = key.split_once('.')
+        {
+            *place = match locate(text, section, name) {
+                Some(line) => format!("{source}:{line}"),
+                None => source.to_owned(),
+            };
+        }
+        self
+    }
+}
+
 fn suggestion(nearest: &Option<String>, known: &[String]) -> String {
     match nearest {
         Some(name) => format!("; did you mean `{name}`?"),

@@ -1,5 +1,7 @@
 //! What a step promises: the same bits however it is spread, nothing from a step that overflowed, state that travels.
 
+#![allow(clippy::unwrap_used)] // A test fails by panicking; helpers of tests are not known as such to the lint.
+
 mod common;
 
 use std::sync::mpsc::{Receiver, Sender, channel};

@@ -1,5 +1,6 @@
 //! What ends a worker.
 
+use store::StoreError;
 use thiserror::Error;
 
 use crate::{EngineError, FeedError};
@@ -47,6 +48,9 @@ impl WorkerError {
     pub fn is_bad_input(&self) -> bool {
         match self {
             WorkerError::Plan(_) => true,
+            // Damaged data stays damaged however often it is tried.
+            WorkerError::Store(StoreError::Damaged { .. })
+            | WorkerError::Feed(FeedError::Store(StoreError::Damaged { .. }) | FeedError::Changed { .. }) => true,
             WorkerError::Store(error) | WorkerError::Feed(FeedError::Store(error)) => error.is_bad_input(),
             _ => false,
         }

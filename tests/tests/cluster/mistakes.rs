@@ -11,10 +11,10 @@ fn a_mistyped_key_is_answered_with_the_nearest_right_one() {
     place.write("wrong.toml", &RECIPE.replace("warmup_steps", "warmup_step"));
     place
         .cloze(&["train", "wrong.toml"])
-        .expect_failure(2, &["wrong.toml:31", "did you mean `warmup_steps`?"]);
+        .expect_failure(2, &["wrong.toml:29", "did you mean `warmup_steps`?"]);
     place.write("wrong.toml", &RECIPE.replace("hidden = 32", "hiden = 32"));
     place.cloze(&["prepare", "corpus.toml"]).expect_success();
-    place.cloze(&["train", "wrong.toml"]).expect_failure(2, &["wrong.toml:12", "did you mean `hidden`?"]);
+    place.cloze(&["train", "wrong.toml"]).expect_failure(2, &["wrong.toml:12", "did you mean `model.hidden`?"]);
     place
         .cloze(&["train", "run.toml", "--set", "train.step=3"])
         .expect_failure(2, &["--set train.step=3", "did you mean `steps`?"]);
@@ -54,9 +54,7 @@ fn a_corrupt_shard_is_named_and_mending_it_loses_nothing() {
     first.finish();
     let name = shard.file_name().unwrap().to_str().unwrap().to_owned();
     let torn = place.train("torn", 1, &["--resume"]).finish();
-    let log = fs::read_to_string(place.path("runs/torn/logs/worker-0.log")).unwrap();
-    assert_ne!(torn.code, 0, "a damaged shard must not be trained on: {}", torn.err);
-    assert!(log.contains(&name) && log.contains("row group") && log.contains("damaged"), "{log}");
+    torn.expect_failure(1, &[&name, "row group", "is damaged"]);
     fs::write(&shard, &good).unwrap();
     place.train("torn", 2, &["--resume"]).finish().expect_success();
     assert_eq!(place.export("torn"), undisturbed);

@@ -35,8 +35,7 @@ pub struct Arguments {
 /// Runs the command.
 pub async fn run(arguments: Arguments) -> Result<(), Failure> {
     logs::to_stderr();
-    let plan = job::read_plan(&arguments.config, &arguments.set)?;
-    let checked = job::check(plan, &arguments.config.display().to_string()).await?;
+    let checked = job::check(job::read_plan(&arguments.config, &arguments.set)?).await?;
     let job = job::job(&checked, arguments.resume).await?;
     let listener = TcpListener::bind(&arguments.listen)
         .await

@@ -49,9 +49,7 @@ pub struct Arguments {
 pub async fn run(arguments: Arguments) -> Result<(), Failure> {
     let mut set = arguments.set.clone();
     set.push(format!("cluster.min_workers={}", arguments.workers.max(1)));
-    let plan = job::read_plan(&arguments.config, &set)?;
-    let source = arguments.config.display().to_string();
-    let checked = job::check(plan, &source).await?;
+    let checked = job::check(job::read_plan(&arguments.config, &set)?).await?;
     if arguments.dry_run {
         return super::coordinator::dry_run(&checked, arguments.json);
     }
@@ -171,14 +169,14 @@ fn start_workers(
     let supervisors = supervisors.collect();
     let expected = arguments.workers;
     tokio::spawn(async move {
+        let mut last = String::new();
         for _ in 0..expected {
-            match gone.recv().await {
-                Some(reason) => show.line(&reason),
-                None => return,
-            }
+            let Some(reason) = gone.recv().await else { return };
+            show.line(&reason);
+            last = reason;
         }
         if expected > 0 {
-            handle.stop("no worker is left on this machine").await;
+            handle.give_up(&format!("no worker is left; the last one: {last}")).await;
         }
     });
     Workers { supervisors }
@@ -210,12 +208,13 @@ async fn supervise(
             return Ok(());
         }
         if status.code() == Some(2) {
-            return Err(format!("worker {number} refused its input: {}", last_line(log)));
+            return Err(format!("worker {number} cannot use its input: {}", last_line(log)));
         }
         show.line(&format!("worker {number} ended ({status}); replacement {} starts", replacement + 1));
-        tokio::time::sleep(Duration::from_millis(200)).await;
+        // A machine that kills whatever is started should not be kept busy with starting it.
+        tokio::time::sleep(Duration::from_millis(100) * replacement).await;
     }
-    Err(format!("worker {number} died {REPLACEMENTS} times; see {}", log.display()))
+    Err(format!("worker {number} died {REPLACEMENTS} times, the last time with: {}", last_line(log)))
 }
 
 /// Waits for the flag; its guard must not be held while waiting for something else.

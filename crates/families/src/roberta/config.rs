@@ -11,7 +11,7 @@ use serde_json::json;
 use crate::common::masking::Masking;
 use crate::common::shapes::{EncoderShape, layer_norm};
 use crate::settings::read;
-use crate::{Example, HostBatch, Init, ParameterSpec, Recipe};
+use crate::{Example, HostBatch, Init, ParameterSpec, Recipe, RecipeResult};
 
 /// `[model]`
 #[derive(Debug, Deserialize)]
@@ -120,18 +120,14 @@ pub struct Roberta {
 }
 
 /// Reads a plan.
-pub fn parse(plan: &RunPlan, source: &str, vocabulary: &Vocabulary) -> Result<Arc<dyn Recipe>, ConfigError> {
+pub fn parse(plan: &RunPlan, source: &str, vocabulary: &Vocabulary) -> RecipeResult {
     let model: ModelSettings = read(&plan.model.settings, "model", source)?;
     let objective: ObjectiveSettings = read(&plan.objective, "objective", source)?;
     Ok(Arc::new(Roberta::new(model, objective, source, vocabulary)?))
 }
 
 /// Reads an exported model. It can be evaluated; trained on, it would have the objective's defaults.
-pub fn open(
-    config: &serde_json::Value,
-    source: &str,
-    vocabulary: &Vocabulary,
-) -> Result<Arc<dyn Recipe>, ConfigError> {
+pub fn open(config: &serde_json::Value, source: &str, vocabulary: &Vocabulary) -> RecipeResult {
     let hf = HfConfig::deserialize(config)
         .map_err(|error| ConfigError::Syntax { place: source.to_owned(), reason: error.to_string() })?;
     let rows_before_first = vocabulary.specials.pad as usize + 1;
@@ -231,7 +227,7 @@ impl ModelSettings {
         if let Some((key, _)) = sizes.iter().find(|(_, size)| *size == 0) {
             return Err((key, "must be at least 1".into()));
         }
-        if self.hidden % self.heads != 0 {
+        if !self.hidden.is_multiple_of(self.heads) {
             let reason = format!("is {}; it must be a multiple of model.heads = {}", self.hidden, self.heads);
             return Err(("model.hidden", reason));
         }

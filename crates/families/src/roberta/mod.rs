@@ -12,6 +12,8 @@ mod objective;
 mod loss;
 #[cfg(feature = "torch")]
 mod net;
+#[cfg(test)]
+mod tests;
 
 use crate::Family;
 
