@@ -58,9 +58,8 @@ pub async fn serve(
         .unwrap_or_else(|error| Ending::Failed(format!("the coordinator broke: {error}; this is a bug")));
     let _ = over.send(());
     // Sessions end when their workers have read the farewell; those of dead workers must not keep us.
-    match tokio::time::timeout(FAREWELL, server).await {
-        Ok(Ok(served)) => served?,
-        Ok(Err(_)) | Err(_) => {}
+    if let Ok(Ok(served)) = tokio::time::timeout(FAREWELL, server).await {
+        served?;
     }
     Ok(ending)
 }

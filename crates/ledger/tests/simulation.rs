@@ -9,6 +9,8 @@ use world::{Faults, World};
 /// Histories per run; `CLOZE_SIM_SEEDS=n` changes it, `CLOZE_SIM_SEED=s` replays one.
 const HISTORIES: u64 = 2_000;
 
+// The simulation is no part of the pure room: what to replay comes from whoever runs it.
+#[allow(clippy::disallowed_methods)]
 fn number(name: &str) -> Option<u64> {
     std::env::var(name).ok().and_then(|text| text.parse().ok())
 }

@@ -159,7 +159,7 @@ impl Config {
                 return no(
                     "tokenizer",
                     "vocab_size",
-                    "is missing; RoBERTa has 50265, small models take 8192",
+                    "is missing; large models take 30000 to 50000, small ones 8192",
                 );
             }
         }

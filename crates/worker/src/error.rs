@@ -50,7 +50,9 @@ impl WorkerError {
             WorkerError::Plan(_) => true,
             // Damaged data stays damaged however often it is tried.
             WorkerError::Store(StoreError::Damaged { .. })
-            | WorkerError::Feed(FeedError::Store(StoreError::Damaged { .. }) | FeedError::Changed { .. }) => true,
+            | WorkerError::Feed(FeedError::Store(StoreError::Damaged { .. }) | FeedError::Changed { .. }) => {
+                true
+            }
             WorkerError::Store(error) | WorkerError::Feed(FeedError::Store(error)) => error.is_bad_input(),
             _ => false,
         }

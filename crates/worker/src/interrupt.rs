@@ -75,7 +75,9 @@ mod tests {
         let fired = Arc::new(AtomicUsize::new(0));
         let breaker = || {
             let fired = fired.clone();
-            Box::new(move || drop(fired.fetch_add(1, Ordering::SeqCst)))
+            Box::new(move || {
+                let _before = fired.fetch_add(1, Ordering::SeqCst);
+            })
         };
         let interrupt = Interrupt::default();
         interrupt.enter();

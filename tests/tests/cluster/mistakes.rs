@@ -14,7 +14,9 @@ fn a_mistyped_key_is_answered_with_the_nearest_right_one() {
         .expect_failure(2, &["wrong.toml:29", "did you mean `warmup_steps`?"]);
     place.write("wrong.toml", &RECIPE.replace("hidden = 32", "hiden = 32"));
     place.cloze(&["prepare", "corpus.toml"]).expect_success();
-    place.cloze(&["train", "wrong.toml"]).expect_failure(2, &["wrong.toml:12", "did you mean `model.hidden`?"]);
+    place
+        .cloze(&["train", "wrong.toml"])
+        .expect_failure(2, &["wrong.toml:12", "did you mean `model.hidden`?"]);
     place
         .cloze(&["train", "run.toml", "--set", "train.step=3"])
         .expect_failure(2, &["--set train.step=3", "did you mean `steps`?"]);
@@ -61,10 +63,11 @@ fn a_corrupt_shard_is_named_and_mending_it_loses_nothing() {
 }
 
 fn shards(place: &Workplace) -> Vec<PathBuf> {
-    let tokens = fs::read_dir(place.path("dataset/tokens")).unwrap().next().unwrap().unwrap().path();
-    let files = fs::read_dir(tokens).unwrap().map(|entry| entry.unwrap().path());
+    let listed =
+        |folder: PathBuf| fs::read_dir(folder).expect("a folder").flatten().map(|entry| entry.path());
+    let tokens = listed(place.path("dataset/tokens")).next().expect("a tokenizer's folder");
     let mut shards: Vec<PathBuf> =
-        files.filter(|path| path.extension().is_some_and(|e| e == "parquet")).collect();
+        listed(tokens).filter(|path| path.extension().is_some_and(|e| e == "parquet")).collect();
     shards.sort();
     shards
 }

@@ -2,6 +2,8 @@
 //! That is exact only where no token crosses from one word to the next: GPT-2's byte-level rule is such, and other
 //! tokenizers encode whole sentences.
 
+// A cache that is looked up and emptied, and never walked through: its order cannot show.
+#[expect(clippy::disallowed_types)]
 use std::collections::HashMap;
 use std::hash::{BuildHasherDefault, Hasher};
 
@@ -37,6 +39,7 @@ pub struct Encoder {
     tokenizer: tokenizers::Tokenizer,
     by_words: bool,
     /// Where the tokens of a word lie in `tokens`.
+    #[expect(clippy::disallowed_types)]
     words: HashMap<Box<str>, (u32, u32), BuildHasherDefault<WordHasher>>,
     tokens: Vec<u32>,
 }
