@@ -47,7 +47,7 @@ pub struct Encoder {
 impl Encoder {
     pub(super) fn new(tokenizer: &tokenizers::Tokenizer) -> Self {
         let by_words = words_are_independent(tokenizer);
-        Encoder { tokenizer: tokenizer.clone(), by_words, words: HashMap::default(), tokens: Vec::new() }
+        Encoder { tokenizer: tokenizer.clone(), by_words, words: Default::default(), tokens: Vec::new() }
     }
 
     /// Appends the tokens of `text` to `ids`: those that [`crate::Tokenizer::encode_sentence`] gives.
