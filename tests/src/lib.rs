@@ -250,6 +250,11 @@ impl Training {
         self.wait_for(|update| of(update).is_some()).as_ref().and_then(of).expect("the coordinator's address")
     }
 
+    /// The process id of `cloze train` itself.
+    pub fn process(&self) -> u32 {
+        self.child.id()
+    }
+
     /// The process ids of the members, in no particular order.
     ///
     /// # Panics

@@ -7,6 +7,7 @@ mod failure;
 mod job;
 mod logs;
 mod show;
+mod signals;
 
 use std::process::ExitCode;
 

@@ -36,8 +36,8 @@ fn a_run_that_is_stopped_and_resumed_with_more_workers_gives_the_same_bits() {
 
     let mut first = place.train("stopped", 1, &LONG);
     first.wait_for_step(50);
-    let url = first.url();
-    place.cloze(&["stop", &url]).expect_success();
+    // Ctrl-C.
+    signal(first.process(), "INT");
     let done = first.finish().expect_success();
     assert!(done.err.contains("--resume"), "{}", done.err);
     let stopped_at = *first.losses().last_key_value().expect("steps").0;

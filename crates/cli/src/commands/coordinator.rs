@@ -11,6 +11,7 @@ use crate::failure::Failure;
 use crate::job::{self, Checked};
 use crate::logs;
 use crate::show::{Show, thousands};
+use crate::signals::EndSignals;
 
 /// Example: cloze coordinator configs/roberta/base.toml --listen 0.0.0.0:7700
 #[derive(Debug, Args)]
@@ -47,9 +48,8 @@ pub async fn run(arguments: Arguments) -> Result<(), Failure> {
     ));
     let started = |handle: coordinator::Handle| {
         tokio::spawn(async move {
-            if tokio::signal::ctrl_c().await.is_ok() {
-                handle.stop("interrupted").await;
-            }
+            EndSignals::take().next().await;
+            handle.stop("interrupted").await;
         });
     };
     match coordinator::serve(job, listener, started, move |update| show.update(&update)).await? {

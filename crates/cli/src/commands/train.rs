@@ -10,6 +10,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::failure::Failure;
 use crate::show::Show;
+use crate::signals::EndSignals;
 use crate::{engine, job, logs};
 
 /// How often a worker that died is replaced before the run goes on without it.
@@ -88,7 +89,7 @@ pub async fn run(arguments: Arguments) -> Result<(), Failure> {
             },
         ));
     };
-    let interrupts = tokio::spawn(stop_on_interrupt(handle.clone(), show.clone()));
+    let interrupts = tokio::spawn(stop_on_signal(handle.clone(), show.clone()));
     let workers = start_workers(&arguments, &url, &log_folder, handle, show.clone(), run_is_over);
     let ending = serving.await.map_err(|error| Failure::failed(error.to_string()))??;
     let _ = over.send(true);
@@ -123,16 +124,15 @@ fn log_folder(run_place: &str, name: &str) -> PathBuf {
     }
 }
 
-/// The first interrupt stops the run after the step, with a checkpoint; the second ends everything at once.
-async fn stop_on_interrupt(handle: Handle, show: std::sync::Arc<Show>) {
-    if tokio::signal::ctrl_c().await.is_ok() {
-        show.line("stopping after this step, with a checkpoint; press Ctrl-C again to stop at once");
-        handle.stop("interrupted").await;
-    }
-    if tokio::signal::ctrl_c().await.is_ok() {
-        show.finish();
-        std::process::exit(130);
-    }
+/// The first signal stops the run after the step, with a checkpoint; the second ends everything at once.
+async fn stop_on_signal(handle: Handle, show: std::sync::Arc<Show>) {
+    let mut signals = EndSignals::take();
+    signals.next().await;
+    show.line("stopping after this step, with a checkpoint; press Ctrl-C again to stop at once");
+    handle.stop("interrupted").await;
+    signals.next().await;
+    show.finish();
+    std::process::exit(130);
 }
 
 /// The supervisors of this machine's workers.
