@@ -1,7 +1,7 @@
 //! Helpers of the end-to-end tests: a workplace with a small corpus, and `cloze` as a process. Everything is done
 //! through the program as a user has it; nothing here reaches inside.
 
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 
@@ -178,11 +178,28 @@ impl Workplace {
         let (workers, name) = (workers.to_string(), format!("run.name={name}"));
         let mut arguments = vec!["train", "run.toml", "--json", "--workers", &workers, "--set", &name];
         arguments.extend(more);
-        let mut command = self.command(&arguments);
-        let mut child =
-            command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("cloze can be started");
-        let updates = BufReader::new(child.stdout.take().expect("it is piped"));
-        Training { child, updates, seen: Vec::new() }
+        Training::start(self.command(&arguments))
+    }
+
+    /// Starts `cloze coordinator run.toml` with JSON updates.
+    ///
+    /// # Panics
+    /// If it cannot be started.
+    pub fn coordinator(&self, name: &str, port: u16, more: &[&str]) -> Training {
+        let (listen, name) = (format!("127.0.0.1:{port}"), format!("run.name={name}"));
+        let mut arguments = vec!["coordinator", "run.toml", "--json", "--listen", &listen, "--set", &name];
+        arguments.extend(more);
+        Training::start(self.command(&arguments))
+    }
+
+    /// Starts `cloze worker`, which waits for its coordinator for a minute.
+    ///
+    /// # Panics
+    /// If it cannot be started.
+    pub fn worker(&self, port: u16) -> Child {
+        let url = format!("http://127.0.0.1:{port}");
+        let mut command = self.command(&["worker", "--coordinator", &url, "--patience-s", "60"]);
+        command.stderr(Stdio::null()).spawn().expect("cloze can be started")
     }
 
     /// Trains to the end and exports; the hash of the weights.
@@ -206,11 +223,35 @@ impl Workplace {
 pub struct Training {
     child: Child,
     updates: BufReader<std::process::ChildStdout>,
+    errors: Option<std::thread::JoinHandle<String>>,
     /// All updates so far.
     pub seen: Vec<Value>,
 }
 
 impl Training {
+    fn start(mut command: Command) -> Self {
+        let mut child =
+            command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("cloze can be started");
+        let updates = BufReader::new(child.stdout.take().expect("it is piped"));
+        let mut stderr = child.stderr.take().expect("it is piped");
+        // Read at once: a process whose errors nobody reads stops when the pipe is full.
+        let errors = std::thread::spawn(move || {
+            let mut text = String::new();
+            let _ = stderr.read_to_string(&mut text);
+            text
+        });
+        Training { child, updates, errors: Some(errors), seen: Vec::new() }
+    }
+
+    /// Sends SIGKILL, and waits until it has come.
+    ///
+    /// # Panics
+    /// If it cannot be waited for.
+    pub fn kill(&mut self) {
+        kill(self.child.id());
+        self.child.wait().expect("its end");
+    }
+
     /// Reads updates until one fits; `None` if the training ends before.
     ///
     /// # Panics
@@ -275,10 +316,8 @@ impl Training {
     /// If it cannot be waited for.
     pub fn finish(&mut self) -> Done {
         self.wait_for(|_| false);
-        let mut err = String::new();
-        if let Some(mut stderr) = self.child.stderr.take() {
-            std::io::Read::read_to_string(&mut stderr, &mut err).expect("its errors");
-        }
+        let errors = self.errors.take().map(|thread| thread.join().expect("a reader"));
+        let err = errors.unwrap_or_default();
         let status = self.child.wait().expect("its end");
         let out = self.seen.iter().map(|update| format!("{update}\n")).collect();
         Done { code: status.code().unwrap_or(-1), out, err }

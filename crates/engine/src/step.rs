@@ -8,9 +8,10 @@ use families::HostBatch;
 use trainer::{Reduced, Trainer};
 use worker::{EngineError, EngineSetup, Membership, Rendezvous, StepEngine, StepReport, TensorInfo};
 
-/// A collective that makes no progress for this long has lost a peer. Deaths are noticed at once, by the closed
-/// connection or by the coordinator; this is for what nobody notices.
-const STUCK_AFTER: Duration = Duration::from_secs(120);
+/// A collective that makes no progress for this long has lost a peer. Longer than any two members are ever apart, which
+/// for a large model on CPUs can be most of an hour: deaths are noticed at once, by the closed connection or by the
+/// coordinator's abort; this is for what nobody notices.
+const STUCK_AFTER: Duration = Duration::from_secs(6 * 3600);
 
 /// A trainer in a cluster.
 pub struct TorchEngine {

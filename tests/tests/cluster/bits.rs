@@ -59,6 +59,34 @@ fn a_run_that_is_stopped_and_resumed_with_more_workers_gives_the_same_bits() {
 }
 
 #[test]
+fn workers_outlive_a_killed_coordinator_and_carry_on_with_the_next() {
+    let place = Workplace::prepared();
+    let undisturbed = place.weights_of("calm", 1, &LONG);
+    let port = free_port();
+    let mut more = LONG.to_vec();
+    more.extend(["--set", "cluster.min_workers=2", "--set", "checkpoint.every=1000"]);
+    let mut first = place.coordinator("orphaned", port, &more);
+    let mut workers = [place.worker(port), place.worker(port)];
+    first.wait_for_step(60);
+    first.kill();
+    more.push("--resume");
+    let mut second = place.coordinator("orphaned", port, &more);
+    second.finish().expect_success();
+    for worker in &mut workers {
+        assert!(worker.wait().expect("its end").success(), "a worker failed");
+    }
+    // There was no checkpoint to go back to: only the workers knew how far the run had come.
+    let first_step = *second.losses().first_key_value().expect("steps").0;
+    assert!(first_step > 60, "step {first_step} was computed again");
+    assert_eq!(place.export("orphaned"), undisturbed);
+}
+
+/// A port that was free a moment ago.
+fn free_port() -> u16 {
+    std::net::TcpListener::bind("127.0.0.1:0").expect("a port").local_addr().expect("its address").port()
+}
+
+#[test]
 fn a_worker_that_leaves_and_one_that_freezes_change_nothing() {
     let place = Workplace::prepared();
     let alone = place.weights_of("calm", 1, &LONG);

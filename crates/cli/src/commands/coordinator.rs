@@ -41,18 +41,21 @@ pub async fn run(arguments: Arguments) -> Result<(), Failure> {
     let listener = TcpListener::bind(&arguments.listen)
         .await
         .map_err(|error| Failure::bad_input(format!("cannot listen on {}: {error}", arguments.listen)))?;
-    let show = Show::new(checked.plan.train.steps, arguments.json);
-    show.line(&format!(
-        "run {} at {}; serving on {}",
-        checked.plan.run.name, job.run_place, arguments.listen
-    ));
+    tracing::info!(run = checked.plan.run.name, store = job.run_place, listen = arguments.listen, "serving");
+    // The log tells a person everything already; a bar between its lines would only be torn.
+    let show = arguments.json.then(|| Show::new(checked.plan.train.steps, true));
+    let on_update = move |update: coordinator::Update| {
+        if let Some(show) = &show {
+            show.update(&update);
+        }
+    };
     let started = |handle: coordinator::Handle| {
         tokio::spawn(async move {
             EndSignals::take().next().await;
             handle.stop("interrupted").await;
         });
     };
-    match coordinator::serve(job, listener, started, move |update| show.update(&update)).await? {
+    match coordinator::serve(job, listener, started, on_update).await? {
         Ending::Completed | Ending::Stopped => Ok(()),
         Ending::Failed(reason) => Err(Failure::failed(reason)),
     }
