@@ -1,7 +1,7 @@
 //! The loop around the ledger: an event comes in, its commands are carried out in order, the next one. All sessions,
 //! the clock and the storage task talk to it through one inbox.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -124,6 +124,8 @@ pub(crate) struct Actor {
     job: Job,
     term: Term,
     sessions: BTreeMap<WorkerId, (u64, Outbox)>,
+    /// Workers to whom a message could not be sent; the ledger is about to hear of it.
+    unreachable: Vec<WorkerId>,
     rendezvous: Arc<Rendezvous>,
     writing: mpsc::UnboundedSender<Writing>,
     on_update: Box<dyn Fn(Update) + Send>,
@@ -188,6 +190,7 @@ pub(crate) async fn start(
         job,
         term,
         sessions: BTreeMap::new(),
+        unreachable: Vec::new(),
         rendezvous,
         writing,
         on_update,
@@ -263,9 +266,16 @@ impl Actor {
         if let Event::Hello { worker, info } = &event {
             tracing::info!(%worker, name = info.name, address = info.address, "a worker has come");
         }
-        let now = self.started.elapsed().as_millis() as u64;
-        for command in self.ledger.handle(now, event) {
-            self.carry_out(command);
+        let mut events = VecDeque::from([event]);
+        while let Some(event) = events.pop_front() {
+            let now = self.started.elapsed().as_millis() as u64;
+            for command in self.ledger.handle(now, event) {
+                self.carry_out(command);
+            }
+            // Only now, when all commands of one decision are carried out, may the next one be made.
+            let reason = "it does not read its messages";
+            let lost = self.unreachable.drain(..);
+            events.extend(lost.map(|worker| Event::Lost { worker, reason: reason.to_owned() }));
         }
     }
 
@@ -275,6 +285,9 @@ impl Actor {
             Command::Refuse { worker, reason } => {
                 self.notice(format!("worker {worker} is turned away: {reason}"));
                 self.send(worker, Kind::Refuse(v1::Refuse { reason }));
+                self.sessions.remove(&worker);
+            }
+            Command::Disconnect { worker } => {
                 self.sessions.remove(&worker);
             }
             Command::Open { generation, reason } => {
@@ -369,11 +382,7 @@ impl Actor {
         {
             tracing::warn!(%worker, "a worker does not read its messages");
             self.sessions.remove(&worker);
-            let inbox_event = Event::Lost { worker, reason: "it does not read its messages".into() };
-            let now = self.started.elapsed().as_millis() as u64;
-            for command in self.ledger.handle(now, inbox_event) {
-                self.carry_out(command);
-            }
+            self.unreachable.push(worker);
         }
     }
 

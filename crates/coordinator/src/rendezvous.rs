@@ -58,8 +58,8 @@ impl Rendezvous {
 
     /// Forgets all keys of generations below `generation`.
     pub(crate) fn forget_before(&self, generation: u64) {
-        let kept = self.values().split_off(&format!("{generation:012}"));
-        *self.values() = kept;
+        let mut values = self.values();
+        *values = values.split_off(&format!("{generation:012}"));
     }
 }
 

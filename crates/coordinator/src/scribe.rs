@@ -35,6 +35,8 @@ pub(crate) struct Scribe {
     pub(crate) events: mpsc::Sender<Event>,
     segment: u64,
     lines: String,
+    /// A segment that could not be written: it is tried again as it is, because it may have been written after all.
+    pending: Option<String>,
 }
 
 impl Scribe {
@@ -46,7 +48,17 @@ impl Scribe {
         segment: u64,
         events: mpsc::Sender<Event>,
     ) -> Self {
-        Scribe { run, term, plan, dataset_hash, tokenizer_hash, events, segment, lines: String::new() }
+        Scribe {
+            run,
+            term,
+            plan,
+            dataset_hash,
+            tokenizer_hash,
+            events,
+            segment,
+            lines: String::new(),
+            pending: None,
+        }
     }
 
     pub(crate) async fn run(mut self, mut queue: mpsc::UnboundedReceiver<Writing>) {
@@ -59,39 +71,49 @@ impl Scribe {
                         let line = serde_json_line(&record);
                         self.lines.push_str(&line);
                         if self.lines.len() > SEGMENT_BYTES {
-                            self.flush().await;
+                            let _ = self.flush().await;
                         }
                     }
                     Some(Writing::Checkpoint(finished)) => self.checkpoint(finished).await,
                     Some(Writing::Finish(done)) => {
-                        self.flush().await;
+                        let _ = self.flush().await;
                         let _ = done.send(());
                     }
                     None => return,
                 },
-                _ = timer.tick() => self.flush().await,
+                _ = timer.tick() => {
+                    let _ = self.flush().await;
+                }
             }
         }
     }
 
     /// Closes the segment. What could not be written is kept and tried again with the next one.
-    async fn flush(&mut self) {
-        if self.lines.is_empty() {
-            return;
-        }
-        match self.run.append_ledger(self.term, self.segment, &self.lines).await {
-            Ok(()) => {
-                self.segment += 1;
-                self.lines.clear();
+    async fn flush(&mut self) -> Result<(), StoreError> {
+        for _ in 0..2 {
+            let text = match self.pending.take() {
+                Some(text) => text,
+                None if self.lines.is_empty() => return Ok(()),
+                None => std::mem::take(&mut self.lines),
+            };
+            if let Err(error) = self.run.append_ledger(self.term, self.segment, &text).await {
+                self.pending = Some(text);
+                self.complain(&error).await;
+                return Err(error);
             }
-            Err(error) => self.complain(&error).await,
+            self.segment += 1;
         }
+        Ok(())
     }
 
     async fn checkpoint(&mut self, finished: Finished) {
-        self.flush().await;
         let step = finished.step;
-        let event = match self.commit(finished).await {
+        // A checkpoint must not be visible before the records of the steps that led to it.
+        let done = match self.flush().await {
+            Ok(()) => self.commit(finished).await,
+            Err(error) => Err(error),
+        };
+        let event = match done {
             Ok(()) => Event::CheckpointStored { step },
             Err(error) => {
                 self.complain(&error).await;

@@ -21,7 +21,7 @@ use crate::rendezvous::Rendezvous;
 /// A rendezvous call may wait this long at most.
 const LONGEST_WAIT: Duration = Duration::from_secs(300);
 /// After the run's end, workers have this long to read their last message.
-const FAREWELL: Duration = Duration::from_millis(500);
+const FAREWELL: Duration = Duration::from_secs(2);
 
 struct Service {
     inbox: mpsc::Sender<Input>,

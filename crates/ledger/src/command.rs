@@ -68,6 +68,11 @@ pub enum Command {
         /// Why, and what to do.
         reason: String,
     },
+    /// Close a worker's session. It may come back, with the weights that it holds.
+    Disconnect {
+        /// Who.
+        worker: WorkerId,
+    },
     /// Tell every member that the generation is open. No other generation is.
     Open {
         /// The generation.

@@ -133,6 +133,7 @@ pub struct Ledger {
     /// Attempts at the last checkpoint that storage refused.
     refused_attempts: u32,
     stopping: bool,
+    last_tick: u64,
     chain: Chain,
     last: Option<StepReport>,
 }
@@ -157,6 +158,7 @@ impl Ledger {
             attempts: BTreeMap::new(),
             refused_attempts: 0,
             stopping: false,
+            last_tick: 0,
             chain: Chain::after(&start.head),
             last: None,
         }
@@ -196,13 +198,17 @@ impl Ledger {
         }
     }
 
-    /// Changes what is known. Decides nothing, except about members that are gone.
+    /// Changes what is known, and carries on what that ends: a lost member's generation, a finished checkpoint.
     fn learn(&mut self, now: u64, event: Event, out: &mut Vec<Command>) {
         match event {
             Event::Hello { worker, info } => self.hello(now, worker, info, out),
             Event::Prepared { worker, applied } => {
                 if let Some(known) = self.workers.get_mut(&worker) {
                     (known.prepared, known.applied) = (true, applied);
+                    if self.generations == 0 {
+                        // A coordinator that comes back learns from the workers how far the run had come.
+                        self.step = self.step.max(applied.unwrap_or(0));
+                    }
                 }
             }
             Event::Heartbeat { .. } => {}
@@ -215,6 +221,9 @@ impl Ledger {
             Event::Ready { worker, generation, step, report } => {
                 if self.is_current(worker, generation) && step == self.step {
                     self.ready.insert(worker, report);
+                    if let Some(known) = self.workers.get_mut(&worker) {
+                        known.applied = Some(step);
+                    }
                 }
             }
             Event::Failed { worker, generation, reason } => {
@@ -248,8 +257,11 @@ impl Ledger {
     fn settle(&mut self, now: u64, out: &mut Vec<Command>) {
         self.give_up_failed_generation(now, out);
         self.commit_if_all_are_ready(out);
-        if self.phase != Phase::Done && self.generation.is_none() {
-            self.dismiss_the_leaving(out);
+        if self.phase == Phase::Done {
+            return;
+        }
+        self.dismiss_the_leaving(out);
+        if self.generation.is_none() {
             if self.step >= self.settings.steps || self.stopping {
                 self.finish(out);
             } else {

@@ -17,6 +17,18 @@ impl Ledger {
         out.push(Command::Checkpoint { step: self.step, members });
     }
 
+    /// Every attempt holds a copy of the state in the members' memory: there is one at a time.
+    pub(super) fn checkpoint_if_storage_keeps_up(&mut self, members: Vec<WorkerId>, out: &mut Vec<Command>) {
+        match self.attempts.first_key_value() {
+            Some((pending, _)) => out.push(Command::Notice(format!(
+                "no checkpoint of step {}: that of step {pending} is not stored yet; storage is slower than \
+                 checkpoint.every",
+                self.step
+            ))),
+            None => self.start_checkpoint(members, out),
+        }
+    }
+
     pub(super) fn part_stored(
         &mut self,
         worker: WorkerId,
@@ -36,8 +48,12 @@ impl Ledger {
         }
         let parts: Vec<PartReport> = attempt.parts.values().cloned().collect();
         if let Some(other) = parts.iter().find(|part| part.state_digest != parts[0].state_digest) {
-            let why = format!("{} and {} are of different weights", parts[0].name, other.name);
-            return self.drop_attempt(step, &why, out);
+            let why = format!(
+                "the weights of step {step} differ between {} and {}: a machine computes wrongly; resume from the \
+                 checkpoint of step {} without it",
+                parts[0].name, other.name, self.durable
+            );
+            return self.end(Ending::Failed(why), out);
         }
         let (ledger_head, loss) = (attempt.head.clone(), attempt.loss);
         out.push(Command::CommitCheckpoint { step, parts, ledger_head, loss });
@@ -45,7 +61,7 @@ impl Ledger {
 
     /// Storage did not take a checkpoint.
     pub(super) fn refuse_attempt(&mut self, step: u64, why: &str, out: &mut Vec<Command>) {
-        if self.phase == Phase::Finishing && step == self.step {
+        if self.generation.is_none() && step == self.step {
             self.refused_attempts += 1;
         }
         self.drop_attempt(step, why, out);

@@ -1,6 +1,6 @@
 //! Generations: opened with whoever is there, committed step by step, closed when a member is lost.
 
-use super::{FAILURE_GRACE_MS, FAILURES_BEFORE_GIVING_UP, Ledger, Phase, Worker};
+use super::{Attempt, FAILURE_GRACE_MS, FAILURES_BEFORE_GIVING_UP, Ledger, Phase, Worker};
 use crate::{Command, Ending, Generation, Next, Record, StateSource, StepReport, WorkerId};
 
 impl Ledger {
@@ -12,19 +12,18 @@ impl Ledger {
 
     pub(super) fn open_generation(&mut self, out: &mut Vec<Command>) {
         let ready: Vec<WorkerId> =
-            self.workers.iter().filter(|(_, worker)| worker.prepared).map(|(&id, _)| id).collect();
+            self.workers.iter().filter(|(_, w)| w.prepared && !w.leaving).map(|(&id, _)| id).collect();
         let needed = if self.generations == 0 { self.settings.min_workers } else { 1 };
         if ready.len() < needed.max(1) {
             return;
         }
-        let applied = |id: &WorkerId| self.workers[id].applied;
-        if self.generations == 0 {
-            // A coordinator that comes back learns from the workers how far the run had come.
-            self.step = ready.iter().filter_map(applied).max().unwrap_or(0).max(self.step);
+        let held = ready.iter().any(|id| self.workers[id].applied == Some(self.step));
+        let stored = |attempt: &Attempt| attempt.parts.len() == attempt.members.len();
+        if !held && (self.attempts.contains_key(&self.step) || self.attempts.values().any(stored)) {
+            return; // A checkpoint is about to exist; going back now would be going back too far.
         }
-        let held = ready.iter().any(|id| applied(id) == Some(self.step));
         if !held && self.step != self.durable {
-            let lost = self.step - self.durable;
+            let lost = self.step.saturating_sub(self.durable);
             self.step = self.durable;
             out.push(Command::Notice(format!(
                 "no worker holds the weights any more: back to the checkpoint of step {}, {lost} steps are redone",
@@ -40,7 +39,13 @@ impl Ledger {
             (false, 0) => StateSource::Restore,
             (false, _) => StateSource::Receive,
         });
-        let sources = sources.collect();
+        let sources: Vec<StateSource> = sources.collect();
+        for (member, source) in members.iter().zip(&sources) {
+            if *source != StateSource::Keep {
+                // On its way; the member holds it when it is ready.
+                self.workers.get_mut(member).expect("a member is a worker").applied = None;
+            }
+        }
         self.generations += 1;
         let generation = Generation { number: self.generations, members, step: self.step, sources };
         let reason = std::mem::take(&mut self.reason);
@@ -118,7 +123,7 @@ impl Ledger {
             self.reason = "members come or go".to_owned();
         }
         if self.step.is_multiple_of(self.settings.checkpoint_every) && self.step < self.settings.steps {
-            self.start_checkpoint(members, out);
+            self.checkpoint_if_storage_keeps_up(members, out);
         }
     }
 

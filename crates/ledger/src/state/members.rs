@@ -1,6 +1,6 @@
 //! Who is there: workers come, fall silent, are lost, leave.
 
-use super::{Ledger, Worker};
+use super::{FINAL_CHECKPOINT_ATTEMPTS, Ledger, Worker};
 use crate::{Command, WorkerId, WorkerInfo};
 
 impl Ledger {
@@ -40,24 +40,42 @@ impl Ledger {
 
     pub(super) fn bury_the_silent(&mut self, now: u64, out: &mut Vec<Command>) {
         let limit = self.settings.dead_after_ms;
+        if now.saturating_sub(self.last_tick) > limit / 2 {
+            // It was us who slept: nobody could be heard.
+            self.workers.values_mut().for_each(|worker| worker.last_heard = now);
+        }
+        self.last_tick = now;
         let silent: Vec<(WorkerId, u64)> = self
             .workers
             .iter()
+            // Preparing can take long, and nobody waits for it.
+            .filter(|(_, worker)| worker.prepared)
             .map(|(&id, worker)| (id, now.saturating_sub(worker.last_heard)))
             .filter(|&(_, silence)| silence > limit)
             .collect();
         for (worker, silence) in silent {
             let reason = format!("silent for {silence} ms (cluster.dead_after_ms = {limit})");
             self.lose(worker, &reason, out);
-            out.push(Command::Refuse { worker, reason: format!("{reason}; connect again") });
+            out.push(Command::Disconnect { worker });
         }
     }
 
+    /// Lets those go who asked for it, between two generations. Whoever alone holds the weights stores them first.
     pub(super) fn dismiss_the_leaving(&mut self, out: &mut Vec<Command>) {
+        let member = |id: &WorkerId| self.generation.as_ref().is_some_and(|open| open.rank_of(*id).is_some());
         let leaving: Vec<WorkerId> =
-            self.workers.iter().filter(|(_, worker)| worker.leaving).map(|(&id, _)| id).collect();
+            self.workers.iter().filter(|(id, w)| w.leaving && !member(id)).map(|(&id, _)| id).collect();
+        let holds = |worker: &Worker| worker.applied == Some(self.step) && self.step > self.durable;
+        let somebody_stays = self.workers.values().any(|worker| holds(worker) && !worker.leaving);
+        let holders: Vec<WorkerId> =
+            leaving.iter().copied().filter(|id| !somebody_stays && holds(&self.workers[id])).collect();
+        let can_store = self.refused_attempts <= FINAL_CHECKPOINT_ATTEMPTS;
+        if !holders.is_empty() && can_store && !self.attempts.contains_key(&self.step) {
+            self.start_checkpoint(holders.clone(), out);
+        }
         for worker in leaving {
-            if !self.attempts.values().any(|attempt| attempt.waits_for(worker)) {
+            let needed = can_store && holders.contains(&worker);
+            if !needed && !self.attempts.values().any(|attempt| attempt.waits_for(worker)) {
                 self.workers.remove(&worker);
                 out.push(Command::Dismiss { worker, reason: "it asked to leave".into() });
             }

@@ -22,6 +22,8 @@ const STEPS: u64 = 40;
 #[derive(Clone, Debug, Default)]
 struct Worker {
     applied: Option<u64>,
+    /// The weights that it holds once it has received or restored them.
+    arriving: Option<u64>,
     /// The generation and step that it computes, if it does.
     computing: Option<(u64, u64)>,
     /// Frozen until then: sends nothing, not even heartbeats.
@@ -149,6 +151,11 @@ impl World {
                 if self.chance(1) {
                     return self.tell(Event::Failed { worker, generation, reason: "a peer was lost".into() });
                 }
+                if let Some(state) = self.workers.get_mut(&worker)
+                    && let Some(arrived) = state.arriving.take()
+                {
+                    state.applied = Some(arrived);
+                }
                 self.tell(Event::Ready { worker, generation, step, report: report(step) })
             }
             Planned::Event(event) => {
@@ -246,6 +253,7 @@ impl World {
             Command::Dismiss { worker, .. } | Command::Refuse { worker, .. } => {
                 self.workers.remove(&worker);
             }
+            Command::Disconnect { worker } => self.come_back(worker),
             Command::Done(ending) => self.ending = Some(ending),
             Command::Record(_) | Command::Notice(_) => {}
         }
@@ -263,10 +271,23 @@ impl World {
             }
             StateSource::Keep | StateSource::Receive | StateSource::Restore => {}
         }
-        state.applied = Some(step);
+        if source != StateSource::Keep {
+            (state.applied, state.arriving) = (None, Some(step));
+        }
         state.computing = Some((number, step));
         self.compute(member, number, step);
         Ok(())
+    }
+
+    /// A worker whose session was closed connects again, and says what it holds.
+    fn come_back(&mut self, worker: WorkerId) {
+        let Some(state) = self.workers.get_mut(&worker) else { return };
+        (state.computing, state.arriving) = (None, None);
+        let applied = state.applied;
+        let asleep = state.frozen_until.saturating_sub(self.now);
+        let info = WorkerInfo { name: "back".into(), address: String::new(), platform: "p".into() };
+        self.plan(asleep + 50, Planned::Event(Event::Hello { worker, info }));
+        self.plan(asleep + 60, Planned::Event(Event::Prepared { worker, applied }));
     }
 
     fn compute(&mut self, member: WorkerId, generation: u64, step: u64) {
