@@ -50,12 +50,18 @@ fn libtorch(engine: &Path) -> Option<PathBuf> {
 ///
 /// # Errors
 /// If it cannot be started.
-pub fn start_worker(coordinator: &str, patience_s: u64, log: &Path) -> Result<Child, Failure> {
+pub fn start_worker(
+    coordinator: &str,
+    address: Option<&str>,
+    patience_s: u64,
+    log: &Path,
+) -> Result<Child, Failure> {
     let file = crate::logs::create(log)?;
     let errors = file.try_clone().map_err(|error| Failure::failed(error.to_string()))?;
     let mut command = command()?;
     command
-        .args(["worker", "--coordinator", coordinator, "--address", "127.0.0.1"])
+        .args(["worker", "--coordinator", coordinator])
+        .args(address.map(|address| ["--address", address]).into_iter().flatten())
         .args(["--patience-s", &patience_s.to_string()])
         .stdin(Stdio::null())
         .stdout(file)

@@ -44,7 +44,7 @@ impl Show {
     /// Shows an update.
     pub fn update(&self, update: &Update) {
         if let Kind::Json = self.kind {
-            return println!("{}", as_json(update));
+            return print_line(&as_json(update));
         }
         match update {
             Update::Step { step, report, learning_rate, tokens_per_second, members } => {
@@ -88,7 +88,7 @@ impl Show {
         match &self.kind {
             Kind::Bar(bar) => bar.println(text),
             Kind::Lines { .. } => eprintln!("{text}"),
-            Kind::Json => println!("{}", json!({"kind": "notice", "text": text})),
+            Kind::Json => print_line(&json!({"kind": "notice", "text": text})),
         }
     }
 
@@ -98,6 +98,12 @@ impl Show {
             bar.finish();
         }
     }
+}
+
+/// A reader that has gone is no reason to end a run.
+fn print_line(line: &serde_json::Value) {
+    use std::io::Write;
+    let _ = writeln!(std::io::stdout(), "{line}");
 }
 
 fn console_is_terminal() -> bool {

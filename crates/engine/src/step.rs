@@ -17,7 +17,6 @@ const STUCK_AFTER: Duration = Duration::from_secs(6 * 3600);
 pub struct TorchEngine {
     trainer: Trainer,
     group: Option<Box<dyn Collective>>,
-    rank: usize,
     /// Whether the trainer's state means anything.
     holds_state: bool,
     loading: bool,
@@ -70,7 +69,6 @@ impl TorchEngine {
         Ok(TorchEngine {
             trainer,
             group: None,
-            rank: 0,
             holds_state: false,
             loading: false,
             micro_batches: setup.plan.micro_batches(),
@@ -90,7 +88,6 @@ impl StepEngine for TorchEngine {
         arm: &dyn Fn(Box<dyn Fn() + Send + Sync>),
     ) -> Result<(), EngineError> {
         self.leave();
-        self.rank = membership.rank;
         if membership.world == 1 {
             self.group = Some(Box::new(Local::default()));
             return Ok(());
@@ -117,13 +114,16 @@ impl StepEngine for TorchEngine {
 
     fn broadcast(&mut self) -> Result<(), EngineError> {
         let group = self.group.take().ok_or_else(|| EngineError::Fatal("no generation is joined".into()))?;
-        // A receiver that is interrupted holds half of one state and half of another.
-        self.holds_state = self.holds_state && self.rank == 0;
+        let before = if self.holds_state { Some(self.trainer.state_digest().map_err(sorted)?) } else { None };
         let done = self.trainer.broadcast(group.as_ref(), 0).map_err(sorted);
         self.group = Some(group);
-        done?;
-        self.holds_state = true;
-        Ok(())
+        // A receiver that is interrupted holds half of one state and half of another; but a member that received what
+        // it had already still has it.
+        self.holds_state = match &done {
+            Ok(()) => true,
+            Err(_) => before.is_some() && self.trainer.state_digest().ok() == before,
+        };
+        done
     }
 
     fn begin(&mut self) -> Result<(), EngineError> {
@@ -145,9 +145,9 @@ impl StepEngine for TorchEngine {
         self.trainer.apply().map(drop).map_err(sorted)
     }
 
-    fn tensors(&self) -> Vec<TensorInfo> {
-        let tensors = self.trainer.tensors().unwrap_or_default().into_iter();
-        tensors.map(|t| TensorInfo { name: t.name, shape: t.shape, bytes: t.bytes.len() }).collect()
+    fn tensors(&self) -> Result<Vec<TensorInfo>, EngineError> {
+        let tensors = self.trainer.tensors().map_err(sorted)?.into_iter();
+        Ok(tensors.map(|t| TensorInfo { name: t.name, shape: t.shape, bytes: t.bytes.len() }).collect())
     }
 
     fn copy_tensor(&self, index: usize) -> Result<Vec<u8>, EngineError> {

@@ -73,8 +73,6 @@ async fn leave_on_signal(leave: watch::Sender<bool>) {
     terminate.recv().await;
     tracing::info!("leaving after this step");
     let _ = leave.send(true);
-    // The sender must outlive the session, or the session would take its end for a signal.
-    std::future::pending::<()>().await;
 }
 
 fn start_log() {

@@ -136,7 +136,10 @@ pub trait StepEngine {
     fn apply(&mut self) -> Result<(), EngineError>;
 
     /// The tensors of the state, in a fixed order.
-    fn tensors(&self) -> Vec<TensorInfo>;
+    ///
+    /// # Errors
+    /// [`EngineError::Fatal`].
+    fn tensors(&self) -> Result<Vec<TensorInfo>, EngineError>;
 
     /// A copy of the `index`-th of these tensors.
     ///

@@ -4,7 +4,8 @@ use std::sync::{Mutex, PoisonError};
 
 type Breaker = Box<dyn Fn() + Send + Sync>;
 
-/// Generations up to `over` have ended; whoever waits in one must stop waiting.
+/// Generations up to `over` of the present session have ended, and all of earlier sessions; whoever waits in one must
+/// stop waiting.
 #[derive(Default)]
 pub(crate) struct Interrupt {
     state: Mutex<State>,
@@ -12,10 +13,15 @@ pub(crate) struct Interrupt {
 
 #[derive(Default)]
 struct State {
+    session: u64,
     over: u64,
-    /// Everything is over, whatever its number: the session is lost.
-    cut_off: bool,
     breaker: Option<(u64, Breaker)>,
+}
+
+impl State {
+    fn is_over(&self, session: u64, generation: u64) -> bool {
+        self.session != session || self.over >= generation
+    }
 }
 
 impl Interrupt {
@@ -23,25 +29,23 @@ impl Interrupt {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// A generation begins: nothing before it matters any more.
-    pub(crate) fn enter(&self) {
-        let mut state = self.state();
-        state.cut_off = false;
-        state.breaker = None;
+    /// The number of the present session.
+    pub(crate) fn session(&self) -> u64 {
+        self.state().session
     }
 
-    /// What breaks off the collectives of `generation`. It is used at once if the generation is over already.
-    pub(crate) fn arm(&self, generation: u64, breaker: Breaker) {
+    /// What breaks off the collectives of a generation. It is used at once if the generation is over already.
+    pub(crate) fn arm(&self, session: u64, generation: u64, breaker: Breaker) {
         let mut state = self.state();
-        if state.over >= generation || state.cut_off {
+        if state.is_over(session, generation) {
             breaker();
+        } else {
+            state.breaker = Some((generation, breaker));
         }
-        state.breaker = Some((generation, breaker));
     }
 
-    pub(crate) fn is_over(&self, generation: u64) -> bool {
-        let state = self.state();
-        state.cut_off || state.over >= generation
+    pub(crate) fn is_over(&self, session: u64, generation: u64) -> bool {
+        self.state().is_over(session, generation)
     }
 
     /// The generation has ended.
@@ -56,8 +60,7 @@ impl Interrupt {
     /// The session is lost, and with it every generation. A new coordinator counts from 1 again.
     pub(crate) fn cut_off(&self) {
         let mut state = self.state();
-        state.over = 0;
-        state.cut_off = true;
+        (state.session, state.over) = (state.session + 1, 0);
         if let Some((_, breaker)) = state.breaker.take() {
             breaker();
         }
@@ -80,24 +83,23 @@ mod tests {
             })
         };
         let interrupt = Interrupt::default();
-        interrupt.enter();
-        interrupt.arm(2, breaker());
+        interrupt.arm(0, 2, breaker());
         interrupt.end(1);
         assert_eq!(fired.load(Ordering::SeqCst), 0, "an older generation's end is no reason");
         interrupt.end(2);
         interrupt.end(2);
         assert_eq!(fired.load(Ordering::SeqCst), 1);
-        interrupt.arm(2, breaker());
+        interrupt.arm(0, 2, breaker());
         assert_eq!(fired.load(Ordering::SeqCst), 2, "armed after the end");
-        assert!(interrupt.is_over(2) && !interrupt.is_over(3));
+        assert!(interrupt.is_over(0, 2) && !interrupt.is_over(0, 3));
     }
 
     #[test]
-    fn a_lost_session_ends_everything_until_the_next_generation() {
+    fn a_lost_session_ends_its_generations_and_not_those_of_the_next() {
         let interrupt = Interrupt::default();
+        let session = interrupt.session();
         interrupt.cut_off();
-        assert!(interrupt.is_over(7));
-        interrupt.enter();
-        assert!(!interrupt.is_over(1));
+        assert!(interrupt.is_over(session, 7), "an order of the lost session comes late");
+        assert!(!interrupt.is_over(interrupt.session(), 1));
     }
 }

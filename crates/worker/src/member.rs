@@ -20,8 +20,8 @@ use crate::{EngineError, Materials, Membership, StepEngine, WorkerError};
 
 /// What reaches the member's thread.
 pub(crate) enum Order {
-    /// A session has begun (again): say what you hold.
-    Welcome(CoordinatorClient<Channel>),
+    /// A session has begun (again), with this number: say what you hold.
+    Welcome(CoordinatorClient<Channel>, u64),
     /// A message of the coordinator.
     Message(Kind),
     /// The session is lost.
@@ -47,6 +47,8 @@ pub(crate) struct Member {
     pub(crate) outbox: UnboundedSender<worker_message::Kind>,
     pub(crate) address: String,
     pub(crate) client: Option<CoordinatorClient<Channel>>,
+    /// The session that the orders at hand belong to.
+    pub(crate) session: u64,
 }
 
 impl Member {
@@ -54,10 +56,7 @@ impl Member {
     pub(crate) fn serve(mut self) -> Result<(), WorkerError> {
         loop {
             match self.next_order()? {
-                Order::Welcome(client) => {
-                    self.client = Some(client);
-                    self.say(worker_message::Kind::Prepared(v1::Prepared { applied: self.engine.applied() }));
-                }
+                Order::Welcome(client, session) => self.welcome(client, session),
                 Order::Disconnected => self.engine.leave(),
                 Order::Message(Kind::Open(open)) => {
                     let over = self.generation(&open);
@@ -71,6 +70,8 @@ impl Member {
                                 reason,
                                 "this generation is over for us"
                             );
+                            // What it holds may have changed: a broadcast can be interrupted.
+                            self.say_what_it_holds();
                             self.say(worker_message::Kind::Failed(v1::Failed {
                                 generation: open.generation,
                                 reason,
@@ -127,13 +128,14 @@ impl Member {
         let rendezvous = RemoteRendezvous {
             client,
             runtime: self.runtime.clone(),
+            session: self.session,
             generation,
             interrupt: self.interrupt.clone(),
         };
-        let interrupt = self.interrupt.clone();
+        let (interrupt, session) = (self.interrupt.clone(), self.session);
         Ok(self
             .engine
-            .join(membership, Arc::new(rendezvous), &|breaker| interrupt.arm(generation, breaker))?)
+            .join(membership, Arc::new(rendezvous), &|breaker| interrupt.arm(session, generation, breaker))?)
     }
 
     /// Afterwards every member holds the weights of the generation's step.
@@ -150,7 +152,7 @@ impl Member {
                 "generation {} begins at step {}, but this worker holds {holds:?}",
                 open.generation, open.step
             );
-            return Err(EngineError::Fatal(reason).into());
+            return Err(EngineError::PeerLost(reason).into());
         }
         Ok(())
     }
@@ -220,9 +222,8 @@ impl Member {
             Order::Message(Kind::Refuse(refuse)) => Err(WorkerError::Refused(refuse.reason)),
             Order::Disconnected => Ok(Some(Over::Generation)),
             Order::Message(_) => Ok(None),
-            Order::Welcome(client) => {
-                self.client = Some(client);
-                self.say(worker_message::Kind::Prepared(v1::Prepared { applied: self.engine.applied() }));
+            Order::Welcome(client, session) => {
+                self.welcome(client, session);
                 Ok(Some(Over::Generation))
             }
         }
@@ -262,7 +263,7 @@ impl Member {
     }
 
     fn copy_part(&self, index: usize, of: usize) -> Result<Vec<Tensor>, WorkerError> {
-        let tensors = self.engine.tensors();
+        let tensors = self.engine.tensors()?;
         let sizes: Vec<usize> = tensors.iter().map(|tensor| tensor.bytes).collect();
         let mut copied = Vec::new();
         for number in part_of(&sizes, index, of) {
@@ -271,6 +272,15 @@ impl Member {
             copied.push(Tensor { name, shape, bytes });
         }
         Ok(copied)
+    }
+
+    fn welcome(&mut self, client: CoordinatorClient<Channel>, session: u64) {
+        (self.client, self.session) = (Some(client), session);
+        self.say_what_it_holds();
+    }
+
+    fn say_what_it_holds(&self) {
+        self.say(worker_message::Kind::Prepared(v1::Prepared { applied: self.engine.applied() }));
     }
 
     fn next_order(&self) -> Result<Order, WorkerError> {

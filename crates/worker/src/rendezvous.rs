@@ -18,6 +18,7 @@ const SLICE: Duration = Duration::from_millis(500);
 pub(crate) struct RemoteRendezvous {
     pub(crate) client: CoordinatorClient<Channel>,
     pub(crate) runtime: Handle,
+    pub(crate) session: u64,
     pub(crate) generation: u64,
     pub(crate) interrupt: Arc<Interrupt>,
 }
@@ -42,7 +43,7 @@ impl Rendezvous for RemoteRendezvous {
     fn get(&self, key: &str, timeout: Duration) -> Result<Vec<u8>, String> {
         let deadline = Instant::now() + timeout;
         loop {
-            if self.interrupt.is_over(self.generation) {
+            if self.interrupt.is_over(self.session, self.generation) {
                 return Err(format!("generation {} is over", self.generation));
             }
             let slice = SLICE.min(deadline.saturating_duration_since(Instant::now()));

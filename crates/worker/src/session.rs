@@ -81,7 +81,11 @@ where
         if since.elapsed() + back_off > session.options.patience {
             return Err(WorkerError::NoCoordinator { url: session.options.coordinator.clone(), reason });
         }
-        tokio::time::sleep(back_off).await;
+        let mut leave = session.leave.clone();
+        tokio::select! {
+            () = tokio::time::sleep(back_off) => {}
+            Ok(_) = leave.wait_for(|&leave| leave) => return Ok(()),
+        }
         back_off = (back_off * 2).min(LONGEST_BACK_OFF);
     }
 }
@@ -98,6 +102,8 @@ struct Session {
 
 /// The member's thread, as the session sees it.
 struct Running {
+    /// What tells one run from another.
+    run: (String, String),
     orders: blocking::Sender<Order>,
     outbox: mpsc::UnboundedReceiver<worker_message::Kind>,
     ended: oneshot::Receiver<Result<(), WorkerError>>,
@@ -125,11 +131,16 @@ impl Session {
             Kind::Refuse(refuse) => return Err(WorkerError::Refused(refuse.reason)),
             _ => return Err(self.protocol("a first message that is no welcome")),
         };
-        if self.member.is_none() {
-            self.member = Some(self.start_member(&welcome).await?);
+        match &self.member {
+            None => self.member = Some(self.start_member(&welcome).await?),
+            Some(running) if running.run != run_of(&welcome) => {
+                let reason =
+                    "another run is served here now; this worker holds the weights of the one before";
+                return Err(WorkerError::Refused(reason.into()));
+            }
+            Some(_) => {}
         }
-        self.interrupt.enter();
-        self.order(Order::Welcome(client));
+        self.order(Order::Welcome(client, self.interrupt.session()));
         let ended = self.pump(&welcome, to_coordinator, messages).await;
         if let Ok(Ended::Lost(_)) = &ended {
             self.interrupt.cut_off();
@@ -228,6 +239,7 @@ impl Session {
                 outbox: to_outbox,
                 address,
                 client: None,
+                session: 0,
             }
             .serve()
         };
@@ -235,7 +247,7 @@ impl Session {
             .name("member".into())
             .spawn(move || drop(end.send(serve())))
             .map_err(|error| EngineError::Fatal(format!("no thread for the engine: {error}")))?;
-        Ok(Running { orders, outbox, ended })
+        Ok(Running { run: run_of(welcome), orders, outbox, ended })
     }
 
     /// Passes messages both ways until one side ends.
@@ -278,7 +290,7 @@ impl Session {
                 }
                 Some(outgoing) = running.outbox.recv() => outgoing,
                 _ = heartbeat.tick() => worker_message::Kind::Heartbeat(v1::Heartbeat {}),
-                _ = leave.wait_for(|&leave| leave), if !leaving => {
+                Ok(_) = leave.wait_for(|&leave| leave), if !leaving => {
                     leaving = true;
                     worker_message::Kind::Leave(v1::Leave {})
                 }
@@ -288,6 +300,11 @@ impl Session {
             }
         }
     }
+}
+
+/// Store and packing of a run: they stay the same when its coordinator comes back, and no other run has both.
+fn run_of(welcome: &v1::Welcome) -> (String, String) {
+    (welcome.run_store.clone(), welcome.packing.clone())
 }
 
 fn message(kind: worker_message::Kind) -> v1::WorkerMessage {

@@ -1,5 +1,6 @@
 //! `cloze train`: a coordinator in this process, workers beside it, a bar in front.
 
+use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -16,7 +17,7 @@ use crate::{engine, job, logs};
 /// How often a worker that died is replaced before the run goes on without it.
 const REPLACEMENTS: u32 = 20;
 /// After the run's end, workers have this long to go by themselves.
-const FAREWELL: Duration = Duration::from_secs(10);
+const FAREWELL: Duration = Duration::from_secs(5);
 /// Workers of a run on one machine share its coordinator's fate soon.
 const PATIENCE_S: u64 = 10;
 
@@ -41,6 +42,9 @@ pub struct Arguments {
     /// Where the coordinator listens; other machines may join with `cloze worker`.
     #[arg(long, default_value = "127.0.0.1:0")]
     listen: String,
+    /// The address under which workers on other machines reach the workers of this one; default: that of `--listen`.
+    #[arg(long)]
+    address: Option<String>,
     /// Print updates as JSON lines.
     #[arg(long)]
     json: bool,
@@ -54,6 +58,8 @@ pub async fn run(arguments: Arguments) -> Result<(), Failure> {
     if arguments.dry_run {
         return super::coordinator::dry_run(&checked, arguments.json);
     }
+    // Nothing is written before it is known that there is an engine to start.
+    engine::command()?;
     let job = job::job(&checked, arguments.resume).await?;
     let log_folder = log_folder(&job.run_place, &checked.plan.run.name);
     logs::to_file(&log_folder.join("coordinator.log"))?;
@@ -61,7 +67,8 @@ pub async fn run(arguments: Arguments) -> Result<(), Failure> {
         .await
         .map_err(|error| Failure::bad_input(format!("cannot listen on {}: {error}", arguments.listen)))?;
     let address = listener.local_addr().map_err(|error| Failure::failed(error.to_string()))?;
-    let url = format!("http://127.0.0.1:{}", address.port());
+    let host = if address.ip().is_unspecified() { IpAddr::from([127, 0, 0, 1]) } else { address.ip() };
+    let url = format!("http://{}", SocketAddr::new(host, address.port()));
     let show = std::sync::Arc::new(Show::new(checked.plan.train.steps, arguments.json));
     show.line(&format!(
         "run {} at {}; logs in {}",
@@ -160,23 +167,25 @@ fn start_workers(
     let supervisors = (0..arguments.workers).map(|number| {
         let (url, log) = (url.to_owned(), logs.join(format!("worker-{number}.log")));
         let (show, over, given_up) = (show.clone(), over.clone(), given_up.clone());
+        let address = arguments.address.clone();
         tokio::spawn(async move {
-            if let Err(reason) = supervise(number, &url, &log, &show, over).await {
+            if let Err(reason) = supervise(number, &url, address.as_deref(), &log, &show, over).await {
                 let _ = given_up.send(reason).await;
             }
         })
     });
     let supervisors = supervisors.collect();
+    drop(given_up);
     let expected = arguments.workers;
     tokio::spawn(async move {
-        let mut last = String::new();
-        for _ in 0..expected {
-            let Some(reason) = gone.recv().await else { return };
+        let mut last = "all have left".to_owned();
+        // The channel closes when the last supervisor has ended.
+        while let Some(reason) = gone.recv().await {
             show.line(&reason);
             last = reason;
         }
         if expected > 0 {
-            handle.give_up(&format!("no worker is left; the last one: {last}")).await;
+            handle.give_up(&format!("no worker is left on this machine: {last}")).await;
         }
     });
     Workers { supervisors }
@@ -186,12 +195,13 @@ fn start_workers(
 async fn supervise(
     number: u32,
     url: &str,
+    address: Option<&str>,
     log: &Path,
     show: &Show,
     mut over: watch::Receiver<bool>,
 ) -> Result<(), String> {
     for replacement in 0..=REPLACEMENTS {
-        let mut child = engine::start_worker(url, PATIENCE_S, log)
+        let mut child = engine::start_worker(url, address, PATIENCE_S, log)
             .map_err(|_| format!("worker {number} cannot be started; see {}", log.display()))?;
         let status = tokio::select! {
             status = child.wait() => status,
