@@ -4,6 +4,9 @@
 use std::io::{BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use plan::Key;
 use serde_json::Value;
@@ -224,6 +227,7 @@ pub struct Training {
     child: Child,
     updates: BufReader<std::process::ChildStdout>,
     errors: Option<std::thread::JoinHandle<String>>,
+    over: Arc<AtomicBool>,
     /// All updates so far.
     pub seen: Vec<Value>,
 }
@@ -240,7 +244,9 @@ impl Training {
             let _ = stderr.read_to_string(&mut text);
             text
         });
-        Training { child, updates, errors: Some(errors), seen: Vec::new() }
+        let over = Arc::new(AtomicBool::new(false));
+        end_what_hangs(child.id(), over.clone());
+        Training { child, updates, errors: Some(errors), over, seen: Vec::new() }
     }
 
     /// Sends SIGKILL, and waits until it has come.
@@ -250,6 +256,7 @@ impl Training {
     pub fn kill(&mut self) {
         kill(self.child.id());
         self.child.wait().expect("its end");
+        self.over.store(true, Ordering::Relaxed);
     }
 
     /// Reads updates until one fits; `None` if the training ends before.
@@ -319,6 +326,7 @@ impl Training {
         let errors = self.errors.take().map(|thread| thread.join().expect("a reader"));
         let err = errors.unwrap_or_default();
         let status = self.child.wait().expect("its end");
+        self.over.store(true, Ordering::Relaxed);
         let out = self.seen.iter().map(|update| format!("{update}\n")).collect();
         Done { code: status.code().unwrap_or(-1), out, err }
     }
@@ -337,6 +345,16 @@ impl Training {
         }
         losses
     }
+}
+
+/// A run of these tests takes seconds; one that takes minutes hangs, and must fail instead of holding everything up.
+fn end_what_hangs(process: u32, over: Arc<AtomicBool>) {
+    std::thread::spawn(move || {
+        std::thread::sleep(Duration::from_secs(300));
+        if !over.load(Ordering::Relaxed) {
+            kill(process);
+        }
+    });
 }
 
 /// Sends SIGKILL.
