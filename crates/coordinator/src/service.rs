@@ -109,7 +109,14 @@ impl Coordinator for Service {
             wire::hello_of(first).map_err(|error| Status::failed_precondition(error.to_string()))?;
         let (outbox, outgoing) = Actor::outbox();
         let session = self.sessions.fetch_add(1, Ordering::Relaxed);
-        self.tell(Input::Session { worker, session, hello: Event::Hello { worker, info }, outbox }).await?;
+        let input = Input::Session { worker, session, hello: Event::Hello { worker, info }, outbox };
+        if self.tell(input).await.is_err() {
+            // It comes too late: the run is over, and that is no failure of the worker.
+            let reason = "the run is over".to_owned();
+            let kind = Some(v1::coordinator_message::Kind::Dismiss(v1::Dismiss { reason }));
+            let farewell = v1::CoordinatorMessage { term: 0, kind };
+            return Ok(Response::new(Box::pin(tokio_stream::once(Ok(farewell)))));
+        }
         tokio::spawn(read_session(worker, session, messages, self.inbox.clone()));
         Ok(Response::new(Box::pin(ReceiverStream::new(outgoing))))
     }

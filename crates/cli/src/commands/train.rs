@@ -117,7 +117,10 @@ fn report(ending: Ending, plan: &plan::RunPlan, logs: &Path) -> Result<(), Failu
             Ok(())
         }
         Ending::Stopped => {
-            eprintln!("stopped, with a checkpoint; continue with --resume");
+            eprintln!(
+                "stopped; what `cloze checkpoints ls {}` shows is kept, --resume goes on there",
+                plan.store()
+            );
             Ok(())
         }
         Ending::Failed(reason) => Err(Failure::failed(format!("{reason} (logs in {})", logs.display()))),
