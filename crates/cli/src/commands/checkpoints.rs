@@ -7,9 +7,8 @@ use store::{CheckpointEntry, CheckpointState, RunStore};
 use crate::failure::Failure;
 use crate::show::thousands;
 
-/// Example: cloze checkpoints ls runs/tiny
 #[derive(Debug, Args)]
-#[command(verbatim_doc_comment)]
+#[command(after_help = "Example: cloze checkpoints ls runs/tiny")]
 pub struct Arguments {
     #[command(subcommand)]
     action: Action,

@@ -13,9 +13,8 @@ use crate::logs;
 use crate::show::{Show, thousands};
 use crate::signals::EndSignals;
 
-/// Example: cloze coordinator configs/roberta/base.toml --listen 0.0.0.0:7700
 #[derive(Debug, Args)]
-#[command(verbatim_doc_comment)]
+#[command(after_help = "Example: cloze coordinator run.toml --listen 0.0.0.0:7700")]
 pub struct Arguments {
     /// The run's configuration (TOML).
     config: PathBuf,

@@ -9,9 +9,8 @@ use crate::failure::Failure;
 /// What stands before the names of the weights in a checkpoint.
 const WEIGHTS: &str = "model.";
 
-/// Example: cloze export runs/tiny --to tiny-hf
 #[derive(Debug, Args)]
-#[command(verbatim_doc_comment)]
+#[command(after_help = "Example: cloze export runs/tiny --to tiny-hf")]
 pub struct Arguments {
     /// The run's place: a path or URL.
     run: String,

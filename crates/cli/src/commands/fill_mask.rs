@@ -7,9 +7,8 @@ use clap::Args;
 use crate::engine;
 use crate::failure::Failure;
 
-/// Example: cloze fill-mask tiny-hf "The baker sells fresh <mask>."
 #[derive(Debug, Args)]
-#[command(verbatim_doc_comment)]
+#[command(after_help = "Example: cloze fill-mask tiny-hf \"The baker sells fresh <mask>.\"")]
 pub struct Arguments {
     /// A directory written by `cloze export`, or any Hugging Face directory of a known family.
     directory: PathBuf,

@@ -11,9 +11,8 @@ use prepare::{Config, Options, PrepareError, Progress, Report};
 use crate::failure::Failure;
 use crate::show::thousands;
 
-/// Example: cloze prepare configs/corpus/books.toml --input ~/books --out data/books
 #[derive(Debug, Args)]
-#[command(verbatim_doc_comment)]
+#[command(after_help = "Example: cloze prepare configs/corpus/books.toml --input ~/books --out data/books")]
 pub struct Arguments {
     /// The corpus's configuration (TOML).
     config: PathBuf,

@@ -8,9 +8,8 @@ use wire::v1::coordinator_client::CoordinatorClient;
 use crate::failure::Failure;
 use crate::show::thousands;
 
-/// Example: cloze status http://node0:7700
 #[derive(Debug, Args)]
-#[command(verbatim_doc_comment)]
+#[command(after_help = "Example: cloze status http://node0:7700")]
 pub struct Arguments {
     /// The coordinator's URL.
     #[arg(default_value = "http://127.0.0.1:7700")]

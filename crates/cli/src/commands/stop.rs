@@ -5,9 +5,8 @@ use wire::v1;
 
 use crate::failure::Failure;
 
-/// Example: cloze stop http://node0:7700
 #[derive(Debug, Args)]
-#[command(verbatim_doc_comment)]
+#[command(after_help = "Example: cloze stop http://node0:7700")]
 pub struct Arguments {
     /// The coordinator's URL.
     #[arg(default_value = "http://127.0.0.1:7700")]

@@ -21,9 +21,8 @@ const FAREWELL: Duration = Duration::from_secs(5);
 /// Workers of a run on one machine share its coordinator's fate soon.
 const PATIENCE_S: u64 = 10;
 
-/// Example: cloze train configs/roberta/tiny.toml --workers 2 --set train.steps=500
 #[derive(Debug, Args)]
-#[command(verbatim_doc_comment)]
+#[command(after_help = "Example: cloze train run.toml --workers 2 --set train.steps=500")]
 pub struct Arguments {
     /// The run's configuration (TOML).
     config: PathBuf,

@@ -6,9 +6,8 @@ use tokio::signal::unix::{SignalKind, signal};
 use crate::engine;
 use crate::failure::Failure;
 
-/// Example: cloze worker --coordinator http://node0:7700
 #[derive(Debug, Args)]
-#[command(verbatim_doc_comment)]
+#[command(after_help = "Example: cloze worker --coordinator http://node0:7700")]
 pub struct Arguments {
     /// The coordinator's URL.
     #[arg(long)]
