@@ -81,7 +81,10 @@ async fn read_session(
         let event = match messages.message().await {
             Ok(Some(message)) => wire::event_of(worker, message).map_err(|error| error.to_string()),
             Ok(None) => Err("it closed its session".to_owned()),
-            Err(status) => Err(format!("its connection broke: {}", status.message())),
+            Err(status) => {
+                tracing::debug!(%worker, message = status.message(), "a session ends with an error");
+                Err("its connection broke".to_owned())
+            }
         };
         match event {
             Ok(event) => {

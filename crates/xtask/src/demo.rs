@@ -19,7 +19,7 @@ pub struct DemoArgs {
     #[arg(long, value_name = "PATH")]
     pub corpus: Option<PathBuf>,
     /// Training steps
-    #[arg(long, value_name = "N", default_value_t = 300)]
+    #[arg(long, value_name = "N", default_value_t = 3000)]
     pub steps: u64,
     /// Workers on this machine
     #[arg(long, value_name = "N", default_value_t = 2)]
@@ -129,15 +129,13 @@ impl Demo {
     }
 
     fn train(&self, workers: u32, resume: bool) -> Outcome<Training> {
-        let mut command = self.command(&["train", "configs/roberta/tiny.toml", "--json"]);
+        let mut command = self.command(&["train", "configs/roberta/demo.toml", "--json"]);
         command.args(["--workers", &workers.to_string()]);
         let set = [
             format!("data.dataset={FOLDER}/dataset"),
             format!("run.store={FOLDER}/run"),
             format!("train.steps={}", self.steps),
             format!("schedule.warmup_steps={}", self.steps / 10),
-            // Half the recipe's batch: minutes instead of a quarter of an hour.
-            "train.batch=64".to_owned(),
         ];
         for pair in &set {
             command.args(["--set", pair]);
