@@ -3,6 +3,7 @@
 #include "guard.h"
 
 #include <ATen/core/Tensor.h>
+#include <mutex>
 #include <torch/csrc/distributed/c10d/ProcessGroupGloo.hpp>
 
 namespace {
@@ -112,13 +113,21 @@ class Group final : public c10d::ProcessGroupGloo {
   }
 };
 
+// c10d's flight recorder is one for the whole process, and enters a group that it does not know into its map before it
+// takes its lock (libtorch 2.11): two groups that begin their first collectives at once would corrupt it.
+std::mutex launching;
+
 // Runs one collective to its end. A group that failed once is closed: its members no longer agree on what comes next,
 // and the peers that still wait for this rank must hear of it now and not after their timeouts.
 template <class F>
 cloze_status collective(Group& group, F&& body) noexcept {
   cloze_status status;
   try {
-    body()->wait();
+    auto work = [&] {
+      const std::lock_guard<std::mutex> alone(launching);
+      return body();
+    }();
+    work->wait();
     return {CLOZE_OK, nullptr};
   } catch (const gloo::IoException& error) {
     status = cloze::failed(CLOZE_PEER_LOST, error);
