@@ -75,7 +75,7 @@ pub fn cargo(root: &Path) -> Command {
     command
 }
 
-/// Any program that is not ours, without the library path that `.cargo/config.toml` sets for our own:
+/// Any program that is not ours, without the library path that cargo sets for what it runs:
 /// the interpreter and the compiler must find their own libgomp, not the one of libtorch.
 pub fn foreign(program: impl Into<OsString>) -> Command {
     let mut command = Command::new(program.into());
