@@ -9,7 +9,8 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Paragraphs {
-    /// Found out per document: long lines, or no blank ones, are paragraphs; short ones are joined.
+    /// Found out per document: long lines are paragraphs, short ones are joined up to the next blank line; where
+    /// none is blank, lines are joined where they were wrapped, and else are paragraphs.
     #[default]
     Auto,
     /// Blank lines stand between paragraphs; the lines of a paragraph are joined.
@@ -20,6 +21,20 @@ pub enum Paragraphs {
 
 /// Lines longer than this were not wrapped for reading.
 const LONG_LINE: usize = 100;
+/// Where half of the lines have fewer characters, they are verse, or a list.
+const NARROWEST: usize = 40;
+
+/// What the end of a line stands for.
+#[derive(Clone, Copy)]
+enum Layout {
+    /// The end of a paragraph.
+    Lines,
+    /// A space; paragraphs end at blank lines.
+    Blocks,
+    /// A space if the next word had no room left on the line or is in the middle of a sentence, else the end of a
+    /// paragraph; that ends too where the next line is indented, if indents tell.
+    Wrapped { width: usize, indents: bool },
+}
 
 /// The five undefined codes of Windows-1252 stay the control characters that they are, and go with them.
 const WINDOWS_1252: [char; 32] = [
@@ -47,36 +62,72 @@ fn windows_1252(char: char) -> char {
 /// The clean text: paragraphs joined by `\n`, words by single spaces, no control characters, no byte order mark.
 pub fn clean(text: &str, paragraphs: Paragraphs) -> String {
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
-    let by_line = match paragraphs {
-        Paragraphs::Line => true,
-        Paragraphs::BlankLine => false,
-        Paragraphs::Auto => lines_are_paragraphs(text),
+    let layout = match paragraphs {
+        Paragraphs::Line => Layout::Lines,
+        Paragraphs::BlankLine => Layout::Blocks,
+        Paragraphs::Auto => layout(text),
     };
     let mut clean = String::with_capacity(text.len());
-    // What stands between the text so far and the next line that is not blank.
-    let mut between = None;
+    // The line before; `None` if it was blank.
+    let mut before = None;
     for line in text.split('\n') {
         let start = clean.len();
-        clean.extend(between);
+        if start > 0 {
+            clean.push(if before.is_some_and(|before| layout.joins(before, line)) { ' ' } else { '\n' });
+        }
         let written = clean.len();
         squeeze(line, &mut clean);
         let blank = clean.len() == written;
         if blank {
             clean.truncate(start);
         }
-        between = match (clean.is_empty(), blank, by_line) {
-            (true, ..) => None,
-            (_, true, _) | (_, _, true) => Some('\n'),
-            (_, false, false) => Some(' '),
-        };
+        before = (!blank).then_some(line);
     }
     clean
 }
 
-/// Whether lines are paragraphs: the median line is long, or (almost) no line is blank.
-fn lines_are_paragraphs(text: &str) -> bool {
+impl Layout {
+    /// Whether a line goes on in the next one. Neither is blank.
+    fn joins(self, line: &str, next: &str) -> bool {
+        match self {
+            Layout::Lines => false,
+            Layout::Blocks => true,
+            Layout::Wrapped { indents: true, .. } if is_indented(next) && !is_indented(line) => false,
+            Layout::Wrapped { width, .. } => {
+                is_full(line, next, width) || begins_within(next) || ends_within(line, width)
+            }
+        }
+    }
+}
+
+/// Whether the first word of the next line had no room on this one.
+fn is_full(line: &str, next: &str, width: usize) -> bool {
+    let word = next.split_whitespace().next().unwrap_or_default();
+    line.trim().chars().count() + 1 + word.chars().count() > width
+}
+
+/// Whether a line begins within a sentence.
+fn begins_within(line: &str) -> bool {
+    line.trim_start().starts_with(char::is_lowercase)
+}
+
+/// Whether a line ends within a sentence. It may end early where marks stood that are gone by now; headings and
+/// verse are short.
+fn ends_within(line: &str, width: usize) -> bool {
+    let line = line.trim();
+    line.ends_with(|c: char| c.is_alphanumeric() || c == ',') && 2 * line.chars().count() > width
+}
+
+fn is_indented(line: &str) -> bool {
+    line.starts_with([' ', '\t'])
+}
+
+/// Finds out what the ends of lines stand for. Lines are paragraphs if the median one is long, or if (almost) none
+/// is blank and they were not wrapped.
+fn layout(text: &str) -> Layout {
     let (mut lines, mut long, mut blank) = (0usize, 0usize, 0usize);
-    for line in text.split('\n') {
+    // The new line at the end makes no blank line.
+    for line in text.trim().split('\n') {
         let line = line.trim();
         if line.is_empty() {
             blank += 1;
@@ -85,7 +136,29 @@ fn lines_are_paragraphs(text: &str) -> bool {
             long += usize::from(line.chars().nth(LONG_LINE).is_some());
         }
     }
-    2 * long > lines || 50 * blank < lines
+    match (2 * long > lines, 50 * blank < lines) {
+        (true, _) => Layout::Lines,
+        (false, true) => wrapped(text).unwrap_or(Layout::Lines),
+        (false, false) => Layout::Blocks,
+    }
+}
+
+/// How a text without blank lines was wrapped, if it was: a good part of its lines begin within a sentence, as those
+/// of verse and of lists do not; and they are as full as they can be, or even more begin so.
+fn wrapped(text: &str) -> Option<Layout> {
+    let lines: Vec<&str> = text.split('\n').filter(|line| !line.trim().is_empty()).collect();
+    let mut lengths: Vec<usize> = lines.iter().map(|line| line.trim().chars().count()).collect();
+    lengths.sort_unstable();
+    let median = *lengths.get(lengths.len() / 2)?;
+    // A few lines can be longer than the rest.
+    let width = lengths[(lengths.len() - 1) * 98 / 100];
+    let full = lines.windows(2).filter(|pair| is_full(pair[0], pair[1], width)).count();
+    let within = lines.iter().filter(|line| begins_within(line)).count();
+    let indented = lines.iter().filter(|line| is_indented(line)).count();
+    let is_wrapped = median >= NARROWEST
+        && 3 * within > lines.len()
+        && (3 * full > lines.len() || 2 * within > lines.len());
+    is_wrapped.then_some(Layout::Wrapped { width, indents: 2 * indented < lines.len() })
 }
 
 /// Appends one line: single spaces between words, none at its ends, no control characters.
@@ -126,6 +199,40 @@ mod tests {
         assert_eq!(clean(&long, Paragraphs::Auto).matches('\n').count(), 3);
         let verses = "First line\nSecond line\nThird line";
         assert_eq!(clean(verses, Paragraphs::Auto), verses);
+    }
+
+    #[test]
+    fn wrapped_lines_are_joined_without_blank_ones() {
+        let text = "CHAPTER I\nThe weather door of the smoking-room had been left open to the North\nAtlantic fog, as \
+                    the big liner rolled and lifted, whistling to warn\nthe fishing-fleet.\n\"That boy is the biggest \
+                    nuisance aboard,\" said a man in a frieze\novercoat, shutting the door with a bang, so that all of \
+                    them turned\nround.\n\"He is not wanted here.\"\nA white-haired German reached for a sandwich, and \
+                    grunted\nbetween bites, while the others looked at him and waited for more of\nit.\n";
+        let starts = |text: &str| -> Vec<String> {
+            let lines = clean(text, Paragraphs::Auto);
+            lines.split('\n').map(|line| line.chars().take(9).collect()).collect()
+        };
+        assert_eq!(starts(text), ["CHAPTER I", "The weath", "\"That boy", "\"He is no", "A white-h"]);
+        let full = "\"He is not wanted here, and I would rather that he left at once.\"";
+        let indented = text.replace("\"He is not wanted here.\"\nA", &format!("{full}\n  A"));
+        assert_eq!(starts(&indented), starts(text));
+        let verse = "So we settled it all when the storm was done and over,\nAs comfy as comfy could be;\n\
+                     And I was to wait in the barn, my dears, in the clover,\nBecause I was only three;\n";
+        assert_eq!(clean(verse, Paragraphs::Auto), verse.trim_end());
+        let list =
+            "a list of things that are wanted for the journey\nbread and cheese\nsalt\nmatches\nrope\n";
+        assert_eq!(clean(list, Paragraphs::Auto), list.trim_end());
+    }
+
+    #[test]
+    #[expect(clippy::disallowed_methods, reason = "a test may read files")]
+    fn sentences_of_a_book_without_blank_lines_stay_whole() {
+        let path = "../../../shared/data/books/botchan.txt";
+        let Ok(text) = std::fs::read_to_string(path) else { return println!("skipped: no {path}") };
+        let lines = clean(&text, Paragraphs::Auto);
+        let within = lines.split('\n').filter(|line| line.starts_with(char::is_lowercase)).count();
+        let all = lines.split('\n').count();
+        assert!(within < all / 50, "{within} of {all} paragraphs begin within a sentence");
     }
 
     #[test]
