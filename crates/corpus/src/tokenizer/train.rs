@@ -1,34 +1,47 @@
-//! Training a byte-level BPE with RoBERTa's special tokens. The result is a function of how often each word occurs,
-//! not of the order in which texts were read. Knows nothing of where texts come from.
+//! Training a tokenizer. The result is a function of how often each word occurs, not of the order in which texts were
+//! read, nor of threads or hash seeds. Knows nothing of where texts come from.
+
+mod bpe;
+mod unigram;
+mod word_piece;
 
 use std::collections::BTreeMap;
 
-use tokenizers::models::bpe::{BPE, BpeTrainer};
-use tokenizers::pre_tokenizers::byte_level::ByteLevel;
-use tokenizers::processors::roberta::RobertaProcessing;
+use serde::{Deserialize, Serialize};
 use tokenizers::{
-    AddedToken, OffsetReferential, OffsetType, PreTokenizedString, PreTokenizer, Tokenizer as Inner,
+    NormalizedString, Normalizer, OffsetReferential, OffsetType, PreTokenizedString, PreTokenizer,
 };
 
-use super::encoder::words;
-use crate::{CorpusError, Tokenizer};
+use super::dress::failed;
+use crate::{CorpusError, Tokenizer, TokenizerKind};
 
-/// RoBERTa's, in the order of their ids; `<mask>` comes last of all.
-const FIRST: [&str; 4] = ["<s>", "<pad>", "</s>", "<unk>"];
-const MASK: &str = "<mask>";
-/// The special tokens and the 256 bytes.
-const SMALLEST: u32 = 5 + 256;
-/// Pairs that occur only once make no token.
+/// Pairs and characters that occur only once make no token.
 const MIN_FREQUENCY: u64 = 2;
+/// Rarer characters than the first thousand make no token, and words with them none either: the alphabet of BERT's
+/// vocabularies.
+const ALPHABET: usize = 1000;
+
+/// Which tokenizer to train.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TrainSpec {
+    /// What kind of model.
+    pub kind: TokenizerKind,
+    /// How many tokens, special ones included; fewer if there is too little text for so many.
+    pub vocab_size: u32,
+    /// Whether text loses its capitals and accents. A byte-level BPE keeps them.
+    #[serde(default)]
+    pub lowercase: bool,
+}
 
 /// How often each word occurs: all that training needs to know. Counts of parts of a corpus can be added up.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct WordCounts(BTreeMap<String, u64>);
 
 impl WordCounts {
-    /// Counts the words of a clean text.
+    /// Counts the words of a clean text: what stands between white space, with the white space in front.
     pub fn add(&mut self, text: &str) {
-        for word in words(text) {
+        for word in spaced_words(text) {
             match self.0.get_mut(word) {
                 Some(count) => *count += 1,
                 None => drop(self.0.insert(word.to_owned(), 1)),
@@ -43,61 +56,100 @@ impl WordCounts {
         }
     }
 
-    /// Trains a tokenizer of at most `vocab_size` tokens; fewer if there is too little text for so many.
+    /// Trains a byte-level BPE: see [`WordCounts::train_as`].
     ///
     /// # Errors
     /// [`CorpusError::Invalid`] for a vocabulary that cannot hold all bytes.
     pub fn train(self, vocab_size: u32) -> Result<Tokenizer, CorpusError> {
-        if vocab_size < SMALLEST {
-            let reason = format!("a vocabulary of {vocab_size} is too small: 256 bytes and 5 special tokens");
-            return Err(CorpusError::Invalid(format!("{reason} need {SMALLEST}")));
+        self.train_as(TrainSpec { kind: TokenizerKind::ByteLevelBpe, vocab_size, lowercase: false })
+    }
+
+    /// Trains a tokenizer.
+    ///
+    /// WordPiece is trained as in `tokenizers`: pairs are merged by frequency, as in BPE, and the vocabulary is read as
+    /// a WordPiece one. Google never released the trainer of BERT's vocabularies, which its authors describe as merging
+    /// the pair that raises the likelihood most (Schuster and Nakajima, 2012). Unigram is trained as in SentencePiece
+    /// (Kudo, 2018): pieces that the likelihood loses least by are pruned, a quarter at a time.
+    ///
+    /// # Errors
+    /// [`CorpusError::Invalid`] for a vocabulary that cannot hold the characters of the text (or all bytes), and for
+    /// a byte-level BPE without capitals.
+    pub fn train_as(self, spec: TrainSpec) -> Result<Tokenizer, CorpusError> {
+        match spec.kind {
+            TokenizerKind::WordPiece => word_piece::train(self, spec),
+            TokenizerKind::ByteLevelBpe if spec.lowercase => {
+                Err(CorpusError::Invalid("a byte-level BPE keeps capitals; take away lowercase".into()))
+            }
+            TokenizerKind::ByteLevelBpe => bpe::train(self, spec.vocab_size),
+            TokenizerKind::Unigram => unigram::train(self, spec),
         }
-        let failed = |error: tokenizers::Error| CorpusError::Tokenizer(error.to_string());
-        let rule = ByteLevel::new(false, true, true);
+    }
+
+    /// The pieces that a normaliser and a pre-tokenizer make of the words. Both must look at single words only.
+    fn pieces(
+        self,
+        normalizer: Option<&impl Normalizer>,
+        pre_tokenizer: &impl PreTokenizer,
+    ) -> Result<BTreeMap<String, u64>, CorpusError> {
         let mut pieces: BTreeMap<String, u64> = BTreeMap::new();
         for (word, count) in self.0 {
-            let mut split = PreTokenizedString::from(word);
-            rule.pre_tokenize(&mut split).map_err(failed)?;
+            let mut text = NormalizedString::from(word);
+            if let Some(normalizer) = normalizer {
+                normalizer.normalize(&mut text).map_err(failed)?;
+            }
+            let mut split = PreTokenizedString::from(text);
+            pre_tokenizer.pre_tokenize(&mut split).map_err(failed)?;
             for (piece, ..) in split.get_splits(OffsetReferential::Normalized, OffsetType::None) {
-                *pieces.entry(piece.to_owned()).or_default() += count;
+                match pieces.get_mut(piece) {
+                    Some(known) => *known += count,
+                    None => drop(pieces.insert(piece.to_owned(), count)),
+                }
             }
         }
-        let trainer = BpeTrainer::builder()
-            .vocab_size(vocab_size as usize - 1)
-            .min_frequency(MIN_FREQUENCY)
-            .show_progress(false)
-            .special_tokens(FIRST.map(|token| AddedToken::from(token, true)).to_vec())
-            .initial_alphabet(ByteLevel::alphabet().into_iter().collect())
-            .build();
-        let mut model = BPE::default();
-        let counts = pieces.into_iter().map(|(piece, count)| (piece.into(), count)).collect();
-        trainer.do_train(&counts, &mut model).map_err(failed)?;
-        Tokenizer::from_bytes(dressed(model).map_err(failed)?.as_bytes())
+        Ok(pieces)
     }
 }
 
-/// The `tokenizer.json` of a model: with RoBERTa's special tokens, pre-tokenizer, decoder and template.
-fn dressed(model: BPE) -> Result<String, tokenizers::Error> {
-    // The model's own vocabulary has to hold `<mask>` too, as slow tokenizers know no other.
-    let mut json = serde_json::to_value(&model)?;
-    let mask_id = model.get_vocab().len();
-    json["vocab"][MASK] = mask_id.into();
-    // Through text, as the model borrows strings from what it is read from.
-    let model: BPE = serde_json::from_str(&json.to_string())?;
-    let mut tokenizer = Inner::new(model);
-    tokenizer
-        .with_pre_tokenizer(Some(ByteLevel::new(false, true, true)))
-        .with_decoder(Some(ByteLevel::default()))
-        .with_post_processor(Some(
-            RobertaProcessing::new(("</s>".into(), 2), ("<s>".into(), 0))
-                .trim_offsets(true)
-                .add_prefix_space(false),
-        ));
-    let mask = AddedToken::from(MASK, true).lstrip(true);
-    let specials: Vec<AddedToken> =
-        FIRST.iter().map(|&token| AddedToken::from(token, true)).chain([mask]).collect();
-    tokenizer.add_special_tokens(specials)?;
-    tokenizer.to_string(false)
+/// Cuts a text in front of white space.
+fn spaced_words(text: &str) -> impl Iterator<Item = &str> {
+    let mut rest = text;
+    std::iter::from_fn(move || {
+        let visible = rest.find(|c: char| !c.is_whitespace()).unwrap_or(rest.len());
+        let end = rest[visible..].find(char::is_whitespace).map_or(rest.len(), |end| visible + end);
+        let (word, tail) = rest.split_at(end);
+        rest = tail;
+        (!word.is_empty()).then_some(word)
+    })
+}
+
+/// The most frequent characters, in their own order. Words with others are taken away: they are unknown whole, so they
+/// teach nothing.
+fn alphabet(pieces: &mut BTreeMap<String, u64>) -> Vec<char> {
+    let mut counts: BTreeMap<char, u64> = BTreeMap::new();
+    for (piece, count) in pieces.iter() {
+        for c in piece.chars() {
+            *counts.entry(c).or_default() += count;
+        }
+    }
+    if counts.len() > ALPHABET {
+        let mut kept: Vec<(char, u64)> = counts.into_iter().collect();
+        kept.sort_by_key(|&(c, count)| (std::cmp::Reverse(count), c));
+        kept.truncate(ALPHABET);
+        counts = kept.into_iter().collect();
+        pieces.retain(|piece, _| piece.chars().all(|c| counts.contains_key(&c)));
+        let left: std::collections::BTreeSet<char> = pieces.keys().flat_map(|piece| piece.chars()).collect();
+        counts.retain(|c, _| left.contains(c));
+    }
+    counts.into_keys().collect()
+}
+
+/// The error for a vocabulary that is too small, if it is.
+fn hold(vocab_size: u32, needed: usize, what: &str) -> Result<(), CorpusError> {
+    if (vocab_size as usize) < needed {
+        let reason = format!("a vocabulary of {vocab_size} is too small: {what} need {needed}");
+        return Err(CorpusError::Invalid(reason));
+    }
+    Ok(())
 }
 
 /// Trains a byte-level BPE on some clean texts. See [`WordCounts::train`].

@@ -2,20 +2,31 @@
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
+use super::TokenizerKind;
 use crate::CorpusError;
+
+/// How the special tokens are spelt, in the order of [`Specials`].
+const CONVENTIONS: [[&str; 5]; 3] = [
+    // RoBERTa.
+    ["<s>", "</s>", "<pad>", "<unk>", "<mask>"],
+    // BERT, ELECTRA and SpanBERT.
+    ["[CLS]", "[SEP]", "[PAD]", "[UNK]", "[MASK]"],
+    // ALBERT.
+    ["[CLS]", "[SEP]", "<pad>", "<unk>", "[MASK]"],
+];
 
 /// The ids of the special tokens, by what they are for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Specials {
-    /// Begins a sample: `<s>`.
+    /// Begins a sample: `<s>`, `[CLS]`.
     pub bos: u32,
-    /// Ends a segment: `</s>`.
+    /// Ends a segment: `</s>`, `[SEP]`.
     pub eos: u32,
-    /// Fills up a batch: `<pad>`.
+    /// Fills up a batch: `<pad>`, `[PAD]`.
     pub pad: u32,
-    /// What the vocabulary cannot say: `<unk>`.
+    /// What the vocabulary cannot say: `<unk>`, `[UNK]`.
     pub unk: u32,
-    /// Stands for a token that is to be guessed: `<mask>`.
+    /// Stands for a token that is to be guessed: `<mask>`, `[MASK]`.
     pub mask: u32,
 }
 
@@ -23,6 +34,19 @@ impl Specials {
     /// All five.
     pub fn all(&self) -> [u32; 5] {
         [self.bos, self.eos, self.pad, self.unk, self.mask]
+    }
+
+    /// Those of the convention that the vocabulary keeps, or comes closest to.
+    fn of(id: impl Fn(&str) -> Option<u32>) -> Result<Self, CorpusError> {
+        let lacks = |names: &[&str; 5]| names.iter().filter(|name| id(name).is_none()).count();
+        let names = CONVENTIONS.iter().min_by_key(|names| lacks(names)).unwrap_or(&CONVENTIONS[0]);
+        let missing: Vec<&str> = names.iter().copied().filter(|name| id(name).is_none()).collect();
+        if !missing.is_empty() {
+            let reason = format!("its vocabulary has no {}", missing.join(", "));
+            return Err(CorpusError::Tokenizer(reason));
+        }
+        let [bos, eos, pad, unk, mask] = names.map(|name| id(name).unwrap_or_default());
+        Ok(Specials { bos, eos, pad, unk, mask })
     }
 }
 
@@ -48,29 +72,20 @@ impl Vocabulary {
         Vocabulary { size, specials, word_starts }
     }
 
-    pub(super) fn of(tokenizer: &tokenizers::Tokenizer) -> Result<Self, CorpusError> {
-        let mut missing = Vec::new();
-        let mut find = |token: &str| {
-            tokenizer.token_to_id(token).unwrap_or_else(|| {
-                missing.push(token.to_owned());
-                0
-            })
-        };
-        let specials = Specials {
-            bos: find("<s>"),
-            eos: find("</s>"),
-            pad: find("<pad>"),
-            unk: find("<unk>"),
-            mask: find("<mask>"),
-        };
-        if !missing.is_empty() {
-            let reason = format!("its vocabulary has no {}", missing.join(", "));
-            return Err(CorpusError::Tokenizer(reason));
-        }
+    pub(super) fn of(tokenizer: &tokenizers::Tokenizer, kind: TokenizerKind) -> Result<Self, CorpusError> {
+        let specials = Specials::of(|token| tokenizer.token_to_id(token))?;
         // Ids may have gaps; what counts is the largest.
         let size = tokenizer.get_vocab(true).into_values().max().map_or(0, |id| id + 1);
-        // The byte-level alphabet writes a space as Ġ.
-        let word_start = |id| tokenizer.id_to_token(id).is_some_and(|token| token.starts_with('Ġ'));
+        let begins = |token: &str| match kind {
+            TokenizerKind::WordPiece => !token.starts_with("##"),
+            // The byte-level alphabet writes a space as Ġ.
+            TokenizerKind::ByteLevelBpe => token.starts_with('Ġ'),
+            TokenizerKind::Unigram => token.starts_with('▁'),
+        };
+        let word_start = |id| {
+            let token = tokenizer.id_to_token(id);
+            !specials.all().contains(&id) && token.is_some_and(|token| begins(&token))
+        };
         Ok(Vocabulary::new(size, specials, word_start))
     }
 
