@@ -3,9 +3,11 @@
 
 use crate::CorpusError;
 
-/// The lengths of the sentences of every row: all that packing needs to know of a block.
+/// The lengths of the sentences of every row, and which rows are of one document: all that packing needs to know of a
+/// block.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SentenceLens {
+    documents: Vec<[u8; 16]>,
     lens: Vec<u16>,
     /// Where each row begins in `lens`; one more entry than rows.
     rows: Vec<u32>,
@@ -15,20 +17,21 @@ pub struct SentenceLens {
 
 impl Default for SentenceLens {
     fn default() -> Self {
-        SentenceLens { lens: Vec::new(), rows: vec![0], starts: vec![0] }
+        SentenceLens { documents: Vec::new(), lens: Vec::new(), rows: vec![0], starts: vec![0] }
     }
 }
 
 impl SentenceLens {
-    /// Adds a row.
+    /// Adds a row of a document.
     ///
     /// # Errors
     /// [`CorpusError::Row`] if the block becomes greater than 32-bit positions can tell.
-    pub fn push(&mut self, lens: &[u16]) -> Result<(), CorpusError> {
+    pub fn push(&mut self, document: [u8; 16], lens: &[u16]) -> Result<(), CorpusError> {
         let row = self.rows();
         let tokens: u64 = lens.iter().map(|&len| u64::from(len)).sum();
         let end = u32::try_from(u64::from(self.starts[row]) + tokens)
             .map_err(|_| CorpusError::Row { row, reason: "the block exceeds 2^32 tokens".into() })?;
+        self.documents.push(document);
         self.lens.extend_from_slice(lens);
         self.rows.push(self.lens.len() as u32);
         self.starts.push(end);
@@ -43,6 +46,14 @@ impl SentenceLens {
     /// How many tokens all rows have together.
     pub fn tokens(&self) -> u32 {
         self.starts[self.rows()]
+    }
+
+    /// The document that a row belongs to. The rows of one document can lie anywhere in the block.
+    ///
+    /// # Panics
+    /// If there is no such row.
+    pub fn document(&self, row: usize) -> [u8; 16] {
+        self.documents[row]
     }
 
     /// The lengths of the sentences of one row.
@@ -67,15 +78,13 @@ impl SentenceLens {
 pub struct Block {
     ids: Vec<u32>,
     lens: SentenceLens,
-    doc_ids: Vec<[u8; 16]>,
     chunks: Vec<u32>,
 }
 
 impl Block {
     /// An empty block, to which rows with ids below `vocab_size` can be added.
     pub fn builder(vocab_size: u32) -> BlockBuilder {
-        let block =
-            Block { ids: Vec::new(), lens: SentenceLens::default(), doc_ids: Vec::new(), chunks: Vec::new() };
+        let block = Block { ids: Vec::new(), lens: SentenceLens::default(), chunks: Vec::new() };
         BlockBuilder { block, vocab_size }
     }
 
@@ -107,7 +116,7 @@ impl Block {
     /// # Panics
     /// If there is no such row.
     pub fn doc_id(&self, row: usize) -> [u8; 16] {
-        self.doc_ids[row]
+        self.lens.document(row)
     }
 
     /// Which chunk of its document a row is.
@@ -148,9 +157,8 @@ impl BlockBuilder {
             let reason = format!("id {id} is outside the vocabulary of {}", self.vocab_size);
             return Err(CorpusError::Row { row, reason });
         }
-        self.block.lens.push(sent_len)?;
+        self.block.lens.push(doc_id, sent_len)?;
         self.block.ids.extend_from_slice(ids);
-        self.block.doc_ids.push(doc_id);
         self.block.chunks.push(chunk);
         Ok(())
     }
@@ -177,6 +185,7 @@ mod tests {
         let block = builder.finish();
         assert_eq!((block.rows(), block.row(0), block.row(1)), (2, &[1, 2, 3][..], &[9][..]));
         assert_eq!((block.doc_id(1), block.chunk(1)), ([7; 16], 1));
-        assert_eq!(block.sentence_lens().row(0), [1, 2]);
+        let lens = block.sentence_lens();
+        assert_eq!((lens.row(0), lens.document(0), lens.document(1)), (&[1, 2][..], [0; 16], [7; 16]));
     }
 }
