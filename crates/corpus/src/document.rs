@@ -7,12 +7,16 @@ use xxhash_rust::xxh3::xxh3_128;
 pub struct Document {
     /// The name of the source in the configuration.
     pub source: String,
-    /// Which document of the source: a file's path relative to the source's root, or `file:line`.
+    /// Which document of the source: a file's path relative to the source's root, or a place in it.
     pub key: String,
     /// The title, where the source has one.
     pub title: Option<String>,
     /// Where it was published, where the source says so.
     pub url: Option<String>,
+    /// When it was published, where the source says so.
+    pub date: Option<String>,
+    /// The language that the source says it is in, as ISO 639.
+    pub language: Option<String>,
     /// The text as it was found, decoded but not cleaned.
     pub text: String,
 }
@@ -25,7 +29,7 @@ impl Document {
 }
 
 /// See [`Document::doc_id`].
-pub(crate) fn doc_id(source: &str, key: &str) -> [u8; 16] {
+pub fn doc_id(source: &str, key: &str) -> [u8; 16] {
     // The length in front keeps ("ab", "c") and ("a", "bc") apart.
     let mut name = (source.len() as u64).to_le_bytes().to_vec();
     name.extend_from_slice(source.as_bytes());

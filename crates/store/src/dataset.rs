@@ -4,6 +4,7 @@
 mod manifest;
 mod read;
 mod samples;
+mod shard;
 #[cfg(test)]
 mod tests;
 mod write;
@@ -11,10 +12,11 @@ mod write;
 pub use manifest::{Block, File, Manifest, Source, Span, Totals};
 pub use read::Dataset;
 pub use samples::{count_samples, packing_name};
-pub use write::{DatasetWriter, Draft, EncodedShard, ShardEncoder};
+pub use shard::ShardFile;
+pub use write::{DatasetWriter, DocsEncoder, Draft, EncodedFile, TokensEncoder};
 
 /// The object that makes a dataset: written last, on condition that there is none.
-const MANIFEST: &str = "manifest.json";
+pub const MANIFEST: &str = "manifest.json";
 
 /// How hashes are written: XXH3-128, 32 hexadecimal digits.
 fn hex(bytes: &[u8]) -> String {

@@ -20,10 +20,12 @@ pub use checkpoint::{
 };
 pub use corpus::Tokenizer;
 pub use dataset::{
-    Block as BlockEntry, Dataset, DatasetWriter, Draft, EncodedShard, File as FileEntry, Manifest,
-    ShardEncoder, Source as SourceEntry, Span, Totals, count_samples, packing_name,
+    Block as BlockEntry, Dataset, DatasetWriter, DocsEncoder, Draft, EncodedFile, File as FileEntry,
+    MANIFEST, Manifest, ShardFile, Source as SourceEntry, Span, TokensEncoder, Totals, count_samples,
+    packing_name,
 };
 pub use error::StoreError;
 pub use export::{get_safetensors, get_tokenizer, put_safetensors};
 pub use location::Location;
+pub use retry::retry;
 pub use run::{Claim, Packing, RunStore, Segment, Term};

@@ -223,6 +223,19 @@ impl Location {
         Ok(names)
     }
 
+    /// The names of the objects at this place itself, sorted; what lies in folders below is passed over.
+    ///
+    /// # Errors
+    /// [`StoreError::Io`].
+    pub async fn list_here(&self) -> Result<Vec<String>, StoreError> {
+        let listed = self.store.list_with_delimiter(Some(&self.prefix)).await;
+        let listed = listed.map_err(|error| self.error("", error))?;
+        let name = |meta: object_store::ObjectMeta| meta.location.filename().map(str::to_owned);
+        let mut names: Vec<String> = listed.objects.into_iter().filter_map(name).collect();
+        names.sort();
+        Ok(names)
+    }
+
     /// Deletes an object; deleting what is not there is no error.
     ///
     /// # Errors

@@ -12,7 +12,10 @@ const FIRST_PAUSE_MS: u64 = 200;
 
 /// Runs `attempt` until it succeeds, fails with something other than [`StoreError::Io`], or has been tried
 /// often enough. `key` spreads the pauses: workers that failed together must not come back together.
-pub(crate) async fn retry<T, F>(key: &str, mut attempt: impl FnMut() -> F) -> Result<T, StoreError>
+///
+/// # Errors
+/// The last error of `attempt`.
+pub async fn retry<T, F>(key: &str, mut attempt: impl FnMut() -> F) -> Result<T, StoreError>
 where
     F: Future<Output = Result<T, StoreError>>,
 {

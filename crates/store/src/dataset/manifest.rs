@@ -8,23 +8,25 @@ use serde::{Deserialize, Serialize};
 use crate::StoreError;
 
 /// The version of the format that this program reads and writes.
-pub(super) const VERSION: u32 = 1;
+pub(super) const VERSION: u32 = 2;
 
 /// A dataset's table of contents.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Manifest {
     /// Of the format.
     pub version: u32,
     /// The dataset's identity: a hash over the checksums of all files.
     pub hash: String,
-    /// A hash of the configuration and the list of inputs that it was made of.
+    /// The identity of its texts alone, whatever tokenizer they were encoded with.
+    pub docs_hash: String,
+    /// A hash of the configuration and the list of inputs that the texts were made of.
     pub recipe: String,
     /// The seed of the order of rows.
     pub seed: u64,
-    /// The most tokens that a row may have.
-    pub chunk_tokens: u32,
-    /// About how many tokens a block has.
-    pub block_tokens: u64,
+    /// The most bytes of text that a row may have.
+    pub chunk_bytes: u32,
+    /// About how many bytes of text a block has.
+    pub block_bytes: u64,
     /// The tokenizer that made the ids.
     pub tokenizer: Tokenizer,
     /// Sums over everything.
@@ -33,10 +35,10 @@ pub struct Manifest {
     pub sources: Vec<Source>,
     /// How many documents were left out, by reason.
     pub dropped: BTreeMap<String, u64>,
-    /// The files of token ids.
-    pub shards: Vec<File>,
-    /// The files of texts: as many, with the same rows in the same blocks.
+    /// The files of texts.
     pub docs: Vec<File>,
+    /// The files of token ids: as many, with the same rows in the same blocks.
+    pub shards: Vec<File>,
 }
 
 /// The tokenizer of a dataset.
@@ -46,6 +48,9 @@ pub struct Tokenizer {
     pub hash: String,
     /// Its `tokenizer.json`, relative to the dataset.
     pub file: String,
+    /// A hash of the settings that it was read or trained with.
+    #[serde(default)]
+    pub recipe: String,
     /// Size, special tokens and word beginnings.
     pub vocabulary: Vocabulary,
 }
@@ -66,7 +71,7 @@ pub struct Totals {
 }
 
 /// What one source gave.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Source {
     /// Its name in the configuration.
     pub name: String,
@@ -74,6 +79,13 @@ pub struct Source {
     pub documents: u64,
     /// Their bytes of clean text.
     pub bytes: u64,
+    /// How much of it a run should take, in relation to the others.
+    #[serde(default = "one")]
+    pub weight: f64,
+}
+
+fn one() -> f64 {
+    1.0
 }
 
 /// One Parquet file.
@@ -87,7 +99,11 @@ pub struct File {
     pub xxh3: String,
     /// Rows in all blocks.
     pub rows: u64,
-    /// Tokens in all blocks.
+    /// Bytes of text in all blocks; 0 in files of tokens.
+    #[serde(default)]
+    pub bytes: u64,
+    /// Tokens in all blocks; 0 in files of texts.
+    #[serde(default)]
     pub tokens: u64,
     /// Where Parquet keeps its own table of contents.
     pub footer: Span,
@@ -114,11 +130,15 @@ pub struct Block {
     pub span: Span,
     /// Its rows.
     pub rows: u64,
-    /// The tokens of its rows.
+    /// The bytes of its rows' text; 0 in files of tokens.
+    #[serde(default)]
+    pub bytes: u64,
+    /// The tokens of its rows; 0 in files of texts.
+    #[serde(default)]
     pub tokens: u64,
-    /// Where the lengths of its sentences lie, which is all that packing needs; absent in files of texts.
+    /// Where everything but its ids lies, which is all that packing needs; absent in files of texts.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub sent_len: Option<Span>,
+    pub head: Option<Span>,
 }
 
 impl Manifest {
@@ -142,6 +162,12 @@ impl Manifest {
         if manifest.shards.len() != manifest.docs.len() {
             let (shards, docs) = (manifest.shards.len(), manifest.docs.len());
             return Err(damaged(format!("it lists {shards} files of tokens, but {docs} of texts")));
+        }
+        let blocks = |files: &[File]| -> Vec<Vec<u64>> {
+            files.iter().map(|file| file.blocks.iter().map(|block| block.rows).collect()).collect()
+        };
+        if blocks(&manifest.shards) != blocks(&manifest.docs) {
+            return Err(damaged("its files of tokens and of texts have different blocks".into()));
         }
         Ok(manifest)
     }

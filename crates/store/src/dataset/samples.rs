@@ -12,7 +12,7 @@ const IN_FLIGHT: usize = 16;
 
 /// The name of a way of packing a dataset: counts under the same name are the same.
 pub fn packing_name(dataset_hash: &str, spec: &PackSpec, variants: u32) -> String {
-    let name = format!("{dataset_hash} {:?} {} {variants}", spec.format(), spec.max_len());
+    let name = format!("{dataset_hash} {spec} {variants}");
     hex(name.as_bytes())
 }
 

@@ -1,6 +1,6 @@
 //! A small dataset, written and read back, whole and damaged.
 
-use corpus::{PackFormat, PackSpec, Row, Tokenizer, train_byte_level_bpe};
+use corpus::{DocRow, PackFormat, PackSpec, TokenRow, Tokenizer, train_byte_level_bpe};
 
 use super::*;
 use crate::{Location, StoreError};
@@ -9,39 +9,65 @@ fn tokenizer() -> Tokenizer {
     train_byte_level_bpe(["the cat sat on the mat, and the cat sat on the hat."], 300).unwrap()
 }
 
-fn rows(shard: u32) -> Vec<Row> {
-    let row = |chunk: u32| Row {
-        doc_id: u128::from(shard).to_be_bytes(),
-        chunk,
-        source: "books".into(),
-        key: "a.txt".into(),
-        title: chunk.is_multiple_of(2).then(|| "A".into()),
-        text: format!("text {shard} {chunk}"),
-        ids: (0..20 + chunk % 7).map(|id| id * 7 % 290).collect(),
-        sent_len: vec![12, 8 + (chunk % 7) as u16],
-        ..Row::default()
+fn rows(shard: u32) -> Vec<(DocRow, TokenRow)> {
+    let row = |chunk: u32| {
+        let doc_id = u128::from(shard).to_be_bytes();
+        let text = format!("text {shard} {chunk}");
+        let docs = DocRow {
+            doc_id,
+            chunk,
+            source: "books".into(),
+            key: "a.txt".into(),
+            title: chunk.is_multiple_of(2).then(|| "A".into()),
+            sent_end: vec![text.len() as u32],
+            text,
+            ..DocRow::default()
+        };
+        let tokens = TokenRow {
+            doc_id,
+            chunk,
+            ids: (0..20 + chunk % 7).map(|id| id * 7 % 290).collect(),
+            sent_len: vec![12, 8 + (chunk % 7) as u16],
+            flags: 0,
+        };
+        (docs, tokens)
     };
     (0..50).map(row).collect()
 }
 
 async fn write(at: &Location) -> Result<Manifest, StoreError> {
-    let writer = DatasetWriter::begin(at.clone(), &tokenizer()).await?;
-    let mut shards = Vec::new();
+    let writer = DatasetWriter::new(at.clone());
+    let (mut docs, mut shards) = (Vec::new(), Vec::new());
     for shard in 0..2 {
-        let mut encoder = ShardEncoder::new(tokenizer().vocab_size(), 300)?;
-        for row in rows(shard) {
+        let mut encoder = DocsEncoder::new(100)?;
+        for (row, _) in rows(shard) {
             encoder.push(row)?;
         }
-        shards.push(writer.put_shard(shard as usize, encoder.finish()?).await?);
+        let file = writer.put_docs(shard as usize, encoder.finish()?).await?;
+        let mut encoder = TokensEncoder::new(tokenizer().vocab_size())?;
+        let mut left = rows(shard).into_iter();
+        for block in &file.blocks {
+            let rows: Vec<TokenRow> =
+                left.by_ref().take(block.rows as usize).map(|(_, tokens)| tokens).collect();
+            encoder.push_block(&rows)?;
+        }
+        docs.push(file);
+        shards.push(writer.put_tokens(&tokenizer(), shard as usize, encoder.finish()?).await?);
     }
-    writer.commit(Draft { recipe: "r".into(), ..Draft::default() }, shards).await
+    writer
+        .commit(MANIFEST, &tokenizer(), Draft { recipe: "r".into(), ..Draft::default() }, docs, shards)
+        .await
+}
+
+async fn open(at: &Location) -> Result<Dataset, StoreError> {
+    Dataset::open_at(at.clone(), MANIFEST).await
 }
 
 #[tokio::test]
 async fn what_was_written_is_read_back() {
     let at = Location::memory();
     let manifest = write(&at).await.unwrap();
-    let dataset = Dataset::open_at(at).await.unwrap();
+    let dataset = open(&at).await.unwrap();
     assert_eq!(dataset.manifest(), &manifest);
     assert_eq!((manifest.totals.rows, dataset.tokens(), manifest.shards.len()), (100, 2 * 1147, 2));
     assert_eq!(dataset.tokenizer().await.unwrap().json(), tokenizer().json());
@@ -50,12 +76,13 @@ async fn what_was_written_is_read_back() {
     for index in 0..dataset.blocks() {
         let block = dataset.block(index).await.unwrap();
         assert_eq!(&dataset.sentence_lens(index).await.unwrap(), block.sentence_lens());
-        assert!(block.ids().len() <= 300 && block.rows() > 5);
-        for row in 0..block.rows() {
-            let wanted = expected.next().unwrap();
-            assert_eq!((block.row(row), block.chunk(row)), (&wanted.ids[..], wanted.chunk));
-            let found = dataset.document(index, row).await.unwrap();
-            assert_eq!((found.text, found.title, found.url), (wanted.text, wanted.title, None));
+        let documents = dataset.documents(index).await.unwrap();
+        assert!(documents.iter().map(|row| row.text.len()).sum::<usize>() <= 100 && block.rows() > 0);
+        assert_eq!(documents.len(), block.rows());
+        for (row, found) in documents.iter().enumerate() {
+            let (docs, tokens) = expected.next().unwrap();
+            assert_eq!((block.row(row), block.chunk(row)), (&tokens.ids[..], tokens.chunk));
+            assert_eq!(found, &docs);
         }
     }
     assert!(expected.next().is_none());
@@ -67,7 +94,7 @@ async fn what_was_written_is_read_back() {
 async fn samples_are_counted_without_ids() {
     let at = Location::memory();
     write(&at).await.unwrap();
-    let dataset = Dataset::open_at(at).await.unwrap();
+    let dataset = open(&at).await.unwrap();
     let spec = PackSpec::new(PackFormat::FullSentences, 64).unwrap();
     let packing = count_samples(&dataset, &spec, 2).await.unwrap();
     for (variant, counts) in packing.counts.iter().enumerate() {
@@ -87,9 +114,15 @@ async fn writing_is_deterministic_and_the_second_writer_is_told() {
     for (name, _) in one.list("").await.unwrap() {
         assert_eq!(one.get(&name).await.unwrap(), two.get(&name).await.unwrap(), "{name}");
     }
-    assert!(matches!(write(&one).await, Err(StoreError::Fenced { .. })));
-    // What an interrupted run leaves goes away with the next one.
+    // The same dataset again is no offence, another one is.
+    write(&one).await.unwrap();
+    let other = DatasetWriter::new(one.clone());
+    let other = other.commit(MANIFEST, &tokenizer(), Draft::default(), Vec::new(), Vec::new()).await;
+    assert!(matches!(other, Err(StoreError::Fenced { .. })));
+    write(&one).await.unwrap();
+    assert!(open(&one).await.unwrap().documents(0).await.is_ok());
     one.delete(MANIFEST).await.unwrap();
+    // What an interrupted run leaves goes away with the next one.
     one.put("docs/part-00009.parquet", "left over").await.unwrap();
     write(&one).await.unwrap();
     assert!(one.get("docs/part-00009.parquet").await.is_err());
@@ -126,12 +159,12 @@ async fn every_flipped_byte_of_a_block_is_noticed_and_named() {
         dataset.block(0).await.unwrap();
         flip(&at, &file.path, byte).await;
     }
-    flip(&at, &file.path, file.blocks[2].sent_len.as_ref().unwrap().offset).await;
+    flip(&at, &file.path, file.blocks[2].head.as_ref().unwrap().offset).await;
     flip(&at, &manifest.docs[0].path, manifest.docs[0].blocks[0].span.offset + 1).await;
     flip(&at, &manifest.tokenizer.file, 10).await;
     let dataset = Dataset::open(place).await.unwrap();
     assert!(matches!(dataset.sentence_lens(before + 2).await, Err(StoreError::Damaged { .. })));
-    assert!(matches!(dataset.text(0, 0).await, Err(StoreError::Damaged { .. })));
+    assert!(matches!(dataset.documents(0).await, Err(StoreError::Damaged { .. })));
     assert!(matches!(dataset.tokenizer().await, Err(StoreError::Damaged { .. })));
 }
 
@@ -144,12 +177,12 @@ async fn files_that_are_cut_or_gone_are_named() {
         let name = &manifest.shards[0].path;
         let whole = at.get(name).await.unwrap();
         at.put(name, whole.slice(..whole.len() / 3)).await.unwrap();
-        let dataset = Dataset::open_at(at.clone()).await.unwrap();
+        let dataset = open(&at).await.unwrap();
         let error = dataset.block(dataset.manifest().shards[0].blocks.len() - 1).await.unwrap_err();
         assert!(matches!(&error, StoreError::Damaged { .. }), "{error}");
         assert!(error.to_string().contains("part-00000.parquet"), "{error}");
         at.delete(name).await.unwrap();
-        let error = Dataset::open_at(at).await.unwrap().block(0).await.unwrap_err().to_string();
+        let error = open(&at).await.unwrap().block(0).await.unwrap_err().to_string();
         assert!(error.contains("a part of the dataset not found"), "{error}");
         assert!(
             error.contains("part-00000.parquet") && error.contains("prepare the dataset again"),
@@ -167,16 +200,16 @@ async fn a_manifest_that_is_missing_cut_or_newer_is_told() {
         "a dataset not found at no/such/place; prepare it with `cloze prepare CONFIG`"
     );
     let at = Location::memory();
-    assert!(matches!(Dataset::open_at(at.clone()).await, Err(StoreError::NotFound { .. })));
+    assert!(matches!(open(&at).await, Err(StoreError::NotFound { .. })));
     write(&at).await.unwrap();
     let whole = at.get(MANIFEST).await.unwrap();
     for len in [0, 10, whole.len() / 2, whole.len() - 3] {
         at.put(MANIFEST, whole.slice(..len)).await.unwrap();
-        let error = Dataset::open_at(at.clone()).await.unwrap_err();
+        let error = open(&at).await.unwrap_err();
         assert!(matches!(&error, StoreError::Damaged { place, .. } if place.ends_with(MANIFEST)), "{error}");
     }
-    let newer = String::from_utf8(whole.to_vec()).unwrap().replace("\"version\": 1", "\"version\": 7");
+    let newer = String::from_utf8(whole.to_vec()).unwrap().replace("\"version\": 2", "\"version\": 7");
     at.put(MANIFEST, newer).await.unwrap();
-    let message = Dataset::open_at(at).await.unwrap_err().to_string();
+    let message = open(&at).await.unwrap_err().to_string();
     assert!(message.contains("format version 7"), "{message}");
 }
