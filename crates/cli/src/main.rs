@@ -1,6 +1,7 @@
 //! `cloze`: arguments, progress and wiring. It links no libtorch; what computes is `cloze-engine`, which it starts and
 //! supervises.
 
+mod bars;
 mod commands;
 mod engine;
 mod failure;
@@ -27,6 +28,10 @@ struct Arguments {
 enum Command {
     /// Turn raw text into a dataset of token ids.
     Prepare(commands::prepare::Arguments),
+    /// Say what a dataset holds; show documents and samples of it.
+    Inspect(commands::inspect::Arguments),
+    /// Train, import and try tokenizers.
+    Tokenizer(commands::tokenizer::Arguments),
     /// Train on this machine: a coordinator and workers, with a progress bar.
     Train(commands::train::Arguments),
     /// Serve a run to workers on other machines.
@@ -54,6 +59,8 @@ fn main() -> ExitCode {
     let done = runtime.block_on(async {
         match arguments.command {
             Command::Prepare(arguments) => commands::prepare::run(arguments).await,
+            Command::Inspect(arguments) => commands::inspect::run(arguments).await,
+            Command::Tokenizer(arguments) => commands::tokenizer::run(arguments).await,
             Command::Train(arguments) => commands::train::run(arguments).await,
             Command::Coordinator(arguments) => commands::coordinator::run(arguments).await,
             Command::Worker(arguments) => commands::worker::run(arguments).await,

@@ -1,7 +1,14 @@
 //! The configuration of a preparation. A configuration that exists is valid; whether its inputs exist is found out
 //! later.
 
-use corpus::Paragraphs;
+mod check;
+#[cfg(test)]
+mod tests;
+
+use corpus::normal::Form;
+use corpus::quality::Quality;
+use corpus::wiki::WikiOptions;
+use corpus::{Paragraphs, TokenizerKind};
 use plan::{ConfigError, toml_error, toml_line};
 use serde::{Deserialize, Serialize};
 
@@ -11,6 +18,15 @@ use serde::{Deserialize, Serialize};
 pub struct Config {
     /// Place, seed and sizes.
     pub dataset: DatasetConfig,
+    /// What is made of a text before anybody judges it.
+    #[serde(default)]
+    pub clean: CleanConfig,
+    /// Which documents are left out for what they look like; none without this section.
+    #[serde(default)]
+    pub quality: Option<Quality>,
+    /// Which documents are left out because they are there already.
+    #[serde(default)]
+    pub duplicates: DuplicatesConfig,
     /// Which tokenizer, or how to train one.
     pub tokenizer: TokenizerConfig,
     /// Where the documents come from.
@@ -24,44 +40,111 @@ pub struct Config {
 pub struct DatasetConfig {
     /// Where the dataset goes: a path or URL.
     pub out: String,
-    /// Decides the order of the rows, and which documents the tokenizer is trained on.
+    /// Decides the order of the rows.
     #[serde(default)]
     pub seed: u64,
-    /// The most tokens that a row may have; longer documents are cut at the ends of sentences.
-    #[serde(default = "defaults::chunk_tokens")]
-    pub chunk_tokens: u32,
-    /// About how many tokens a block has: the unit of reading.
-    #[serde(default = "defaults::block_tokens")]
-    pub block_tokens: u64,
-    /// About how many tokens a file has, at most.
-    #[serde(default = "defaults::shard_tokens")]
-    pub shard_tokens: u64,
+    /// The most bytes of text that a row may have; longer documents are cut at the ends of sentences.
+    #[serde(default = "defaults::chunk_bytes")]
+    pub chunk_bytes: u32,
+    /// About how many bytes of text a block has: the unit of reading.
+    #[serde(default = "defaults::block_bytes")]
+    pub block_bytes: u64,
+    /// About how many bytes of text a file has, at most.
+    #[serde(default = "defaults::shard_bytes")]
+    pub shard_bytes: u64,
+    /// Documents of more bytes than this are left out, and counted.
+    #[serde(default = "defaults::max_document_bytes")]
+    pub max_document_bytes: u64,
+    /// What is done about inputs that are damaged.
+    #[serde(default)]
+    pub damaged: OnDamage,
 }
 
-/// `[tokenizer]`: either `file`, or `kind` and `vocab_size`.
+/// What is done about files and records that cannot be read.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum OnDamage {
+    /// They are named and counted in the report; everything else is prepared.
+    #[default]
+    Count,
+    /// The preparation ends at the first one.
+    Refuse,
+}
+
+/// `[clean]`
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct CleanConfig {
+    /// The normalisation form of Unicode.
+    pub unicode: Form,
+    /// The languages that are kept, as ISO 639 codes (`en`, `de`); all if there are none.
+    pub languages: Vec<String>,
+    /// A language that is less certain than this counts as unknown.
+    pub language_confidence: f32,
+}
+
+impl Default for CleanConfig {
+    fn default() -> Self {
+        CleanConfig { unicode: Form::Nfc, languages: Vec::new(), language_confidence: 0.5 }
+    }
+}
+
+/// `[duplicates]`: of several documents that are the same, the first is kept, in the order of the sources in the
+/// configuration, of the names of their files and of the places in a file.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct DuplicatesConfig {
+    /// Leave out documents with the same clean text.
+    pub exact: bool,
+    /// Leave out documents that have most of their word n-grams in common (MinHash).
+    pub near: bool,
+    /// Leave out paragraphs that occurred before, in any document.
+    pub paragraphs: bool,
+    /// Shorter paragraphs are never left out for that.
+    pub paragraph_min_bytes: u32,
+    /// Words of an n-gram, for `near`.
+    pub shingle_words: u32,
+    /// Bands of a signature: documents that agree in one of them are near duplicates.
+    pub bands: u32,
+    /// Hashes of a band.
+    pub rows: u32,
+}
+
+impl Default for DuplicatesConfig {
+    fn default() -> Self {
+        // n-grams, bands and rows: the defaults of datatrove, which FineWeb was made with.
+        DuplicatesConfig {
+            exact: true,
+            near: false,
+            paragraphs: false,
+            paragraph_min_bytes: 200,
+            shingle_words: 5,
+            bands: 14,
+            rows: 8,
+        }
+    }
+}
+
+/// `[tokenizer]`: either `files`, or `kind` and `vocab_size`.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct TokenizerConfig {
-    /// A `tokenizer.json` that exists.
+    /// A tokenizer that exists: `tokenizer.json`; `vocab.txt`; `vocab.json` and `merges.txt`; `encoder.json`,
+    /// `vocab.bpe` and `dict.txt`; or a SentencePiece `.model`.
     #[serde(default)]
-    pub file: Option<String>,
+    pub files: Vec<String>,
     /// What kind to train.
     #[serde(default)]
     pub kind: Option<TokenizerKind>,
     /// How many tokens to train, special ones included.
     #[serde(default)]
     pub vocab_size: Option<u32>,
-    /// About how much text to train on; a sample of the documents if there is more.
+    /// Whether letters lose their case (WordPiece and Unigram).
+    #[serde(default)]
+    pub lowercase: Option<bool>,
+    /// About how much text to train on; a sample of the rows if there is more.
     #[serde(default = "defaults::train_bytes")]
     pub train_bytes: u64,
-}
-
-/// A kind of tokenizer that can be trained.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum TokenizerKind {
-    /// GPT-2's and RoBERTa's.
-    ByteLevelBpe,
 }
 
 /// `[[source]]`
@@ -72,35 +155,55 @@ pub struct SourceConfig {
     pub name: String,
     /// What its files are.
     pub format: Format,
-    /// Files, folders, or patterns with `*`, `?` and `**`.
+    /// Files, folders, or patterns with `*`, `?` and `**`; paths, or URLs of an object store.
     pub paths: Vec<String>,
-    /// The field that has the text, in JSON lines.
+    /// How much of it a run should take, in relation to the other sources. Written into the manifest.
+    #[serde(default = "defaults::weight")]
+    pub weight: f64,
+    /// Whether `[quality]` applies to it.
+    #[serde(default = "defaults::yes")]
+    pub quality: bool,
+    /// The field or column that has the text, in JSON lines and Parquet.
     #[serde(default = "defaults::text_field")]
     pub text_field: String,
-    /// How paragraphs are marked.
+    /// How paragraphs are marked, in texts.
     #[serde(default)]
     pub paragraphs: Paragraphs,
+    /// What is kept of a wiki page besides its paragraphs.
+    #[serde(default)]
+    pub wiki: WikiOptions,
 }
 
-/// What the files of a source are. Gzip is recognised by itself.
+/// What the files of a source are. Compression (gzip, bzip2, zstd) is recognised by itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Format {
     /// A document per file.
     Text,
+    /// A book per file: as `text`, without the headers, licences and page furniture of Project Gutenberg.
+    Book,
     /// A document per line, as a JSON object.
     Jsonl,
+    /// A document per row.
+    Parquet,
+    /// A MediaWiki XML dump.
+    Wikipedia,
+    /// A WARC or ARC archive of web pages, or Common Crawl's extracted texts (WET).
+    Warc,
 }
 
 mod defaults {
-    pub fn chunk_tokens() -> u32 {
-        8_192
+    pub fn chunk_bytes() -> u32 {
+        32 << 10
     }
-    pub fn block_tokens() -> u64 {
-        1 << 20
+    pub fn block_bytes() -> u64 {
+        4 << 20
     }
-    pub fn shard_tokens() -> u64 {
-        1 << 27
+    pub fn shard_bytes() -> u64 {
+        256 << 20
+    }
+    pub fn max_document_bytes() -> u64 {
+        64 << 20
     }
     pub fn train_bytes() -> u64 {
         100_000_000
@@ -108,13 +211,13 @@ mod defaults {
     pub fn text_field() -> String {
         "text".to_owned()
     }
+    pub fn weight() -> f64 {
+        1.0
+    }
+    pub fn yes() -> bool {
+        true
+    }
 }
-
-/// A block has to fit into memory many times, and its text into one Arrow column.
-const LARGEST_BLOCK: u64 = 1 << 26;
-
-/// Section, key, and what is wrong with it.
-type Wrong = (&'static str, &'static str, String);
 
 impl Config {
     /// Reads and checks a configuration; `source` names the text in messages.
@@ -123,7 +226,7 @@ impl Config {
     /// Whatever is wrong first, with file, line and key.
     pub fn parse(source: &str, text: &str) -> Result<Self, ConfigError> {
         let config: Config = toml::from_str(text).map_err(|error| toml_error(source, text, &error))?;
-        config.check().map_err(|(section, key, reason)| {
+        check::check(&config).map_err(|(section, key, reason)| {
             let place = match toml_line(text, section, key) {
                 Some(line) => format!("{source}:{line}"),
                 None => source.to_owned(),
@@ -131,118 +234,5 @@ impl Config {
             ConfigError::Invalid { place, key: format!("{section}.{key}"), reason }
         })?;
         Ok(config)
-    }
-
-    fn check(&self) -> Result<(), Wrong> {
-        let no = |section, key, reason: &str| Err((section, key, reason.to_owned()));
-        let DatasetConfig { chunk_tokens, block_tokens, shard_tokens, .. } = self.dataset;
-        if !(8..=65_535).contains(&chunk_tokens) {
-            let reason = format!("is {chunk_tokens}; it must lie between 8 and 65535");
-            return Err(("dataset", "chunk_tokens", reason));
-        }
-        if !(u64::from(chunk_tokens)..=LARGEST_BLOCK).contains(&block_tokens) {
-            let range = format!("dataset.chunk_tokens = {chunk_tokens} and {LARGEST_BLOCK}");
-            let reason = format!("is {block_tokens}; it must lie between {range}");
-            return Err(("dataset", "block_tokens", reason));
-        }
-        if shard_tokens < block_tokens {
-            let reason =
-                format!("is {shard_tokens}; it must be at least dataset.block_tokens = {block_tokens}");
-            return Err(("dataset", "shard_tokens", reason));
-        }
-        let TokenizerConfig { file, kind, vocab_size, train_bytes } = &self.tokenizer;
-        match (file, kind, vocab_size) {
-            (Some(_), None, None) | (None, Some(_), Some(_)) => {}
-            (Some(_), ..) => return no("tokenizer", "file", "and `kind` exclude each other; keep one"),
-            (None, None, _) => return no("tokenizer", "kind", "is missing; name one, or a `file`"),
-            (None, Some(_), None) => {
-                return no(
-                    "tokenizer",
-                    "vocab_size",
-                    "is missing; large models take 30000 to 50000, small ones 8192",
-                );
-            }
-        }
-        if *train_bytes == 0 {
-            return no("tokenizer", "train_bytes", "must be at least 1");
-        }
-        self.check_sources()
-    }
-
-    fn check_sources(&self) -> Result<(), Wrong> {
-        if self.sources.is_empty() {
-            return Err(("source", "name", "is missing; a dataset needs at least one [[source]]".to_owned()));
-        }
-        for (index, source) in self.sources.iter().enumerate() {
-            let name = &source.name;
-            if name.is_empty() || self.sources[..index].iter().any(|other| other.name == *name) {
-                let reason = format!("is `{name}`; every source needs a name of its own");
-                return Err(("source", "name", reason));
-            }
-            if source.paths.is_empty() {
-                let reason = format!("of `{name}` is empty; name files, folders or patterns");
-                return Err(("source", "paths", reason));
-            }
-        }
-        Ok(())
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    const TEXT: &str = r#"
-[dataset]
-out = "data/test"
-chunk_tokens = 64
-[tokenizer]
-kind = "byte-level-bpe"
-vocab_size = 300
-[[source]]
-name = "a"
-format = "text"
-paths = ["a"]
-"#;
-
-    #[test]
-    fn mistakes_name_file_line_key_and_remedy() {
-        assert!(Config::parse("c.toml", TEXT).is_ok());
-        let cases = [
-            (
-                "chunk_tokens",
-                "chunk_token",
-                "c.toml:4: unknown key `chunk_token`; did you mean `chunk_tokens`?",
-            ),
-            (
-                "chunk_tokens = 64",
-                "chunk_tokens = 4",
-                "c.toml:4: `dataset.chunk_tokens` is 4; it must lie between 8 and 65535",
-            ),
-            ("format =", "fromat =", "c.toml:10: unknown key `fromat`; did you mean `format`?"),
-            (
-                "kind = \"byte-level-bpe\"",
-                "file = \"t.json\"",
-                "c.toml:6: `tokenizer.file` and `kind` exclude each other; keep one",
-            ),
-            (
-                "paths = [\"a\"]",
-                "paths = []",
-                "`source.paths` of `a` is empty; name files, folders or patterns",
-            ),
-        ];
-        for (from, to, expected) in cases {
-            let message = Config::parse("c.toml", &TEXT.replace(from, to)).unwrap_err().to_string();
-            assert!(message.contains(expected), "{message}");
-        }
-        let twice = format!("{TEXT}{}", &TEXT[TEXT.find("[[source]]").unwrap()..]);
-        let message = Config::parse("c.toml", &twice).unwrap_err().to_string();
-        assert!(message.contains("every source needs a name of its own"), "{message}");
-    }
-
-    #[test]
-    fn the_example_is_valid() {
-        let text = include_str!("../../../configs/corpus/books.toml");
-        assert_eq!(Config::parse("books.toml", text).unwrap().sources.len(), 1);
     }
 }

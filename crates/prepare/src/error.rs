@@ -1,6 +1,6 @@
 //! What can go wrong in a preparation, sorted by what the caller must do.
 
-use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use corpus::CorpusError;
 use plan::ConfigError;
@@ -21,17 +21,15 @@ pub enum PrepareError {
         /// What is wrong, and what to do.
         reason: String,
     },
-    /// A file of this machine cannot be read or written; trying again may help.
-    #[error("{}: {source}", path.display())]
-    Io {
-        /// The file.
-        path: PathBuf,
-        /// What the system said.
-        source: std::io::Error,
-    },
     /// The place where the dataset goes has failed or refused.
     #[error(transparent)]
     Store(#[from] StoreError),
+    /// The place where an input is has failed; trying again may help.
+    #[error("{0}")]
+    Storage(Arc<StoreError>),
+    /// This machine cannot do it: no threads, no memory.
+    #[error("{0}")]
+    Machine(String),
     /// The tokenizer cannot be used or trained.
     #[error("{place}: {source}")]
     Tokenizer {
@@ -47,17 +45,13 @@ impl PrepareError {
         PrepareError::Input { place: place.into(), reason: reason.into() }
     }
 
-    pub(crate) fn io(path: &Path) -> impl FnOnce(std::io::Error) -> Self + use<> {
-        let path = path.to_owned();
-        move |source| PrepareError::Io { path, source }
-    }
-
     /// Whether the user has to change something (exit code 2), as opposed to a failure (exit code 1).
     pub fn is_bad_input(&self) -> bool {
         match self {
             PrepareError::Config(_) | PrepareError::Input { .. } | PrepareError::Tokenizer { .. } => true,
-            PrepareError::Io { .. } => false,
+            PrepareError::Machine(_) => false,
             PrepareError::Store(error) => error.is_bad_input(),
+            PrepareError::Storage(error) => error.is_bad_input(),
         }
     }
 }

@@ -3,40 +3,73 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
+use store::{Location, retry};
+use tokio::runtime::Handle;
 use walkdir::WalkDir;
 
+use crate::origin::Origin;
 use crate::{Config, Format, PrepareError, SourceConfig};
 
 /// One input file.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub(crate) struct Input {
     /// Which source of the configuration.
     pub source: usize,
     /// The file's name relative to the folder or pattern that found it, with `/` between its parts.
     pub key: String,
     /// Where it lies.
-    pub path: PathBuf,
+    pub origin: Origin,
     /// Its size as it lies there.
     pub size: u64,
 }
 
-/// All inputs, sorted by source and key.
-pub(crate) fn list(config: &Config) -> Result<Vec<Input>, PrepareError> {
-    let mut inputs = Vec::new();
+/// A file or folder that could not be looked at.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Unreadable {
+    /// Which source of the configuration.
+    pub source: usize,
+    /// Where it lies.
+    pub place: String,
+    /// What the system said.
+    pub reason: String,
+}
+
+/// All inputs.
+#[derive(Debug, Default)]
+pub(crate) struct Inputs {
+    /// Sorted by source and key.
+    pub files: Vec<Input>,
+    /// In the order in which they were met, which is that of their names.
+    pub unreadable: Vec<Unreadable>,
+}
+
+/// A file that was found: its key, its place and its size.
+type File = (String, Origin, u64);
+
+/// Looks for all inputs.
+pub(crate) fn list(config: &Config, runtime: &Handle) -> Result<Inputs, PrepareError> {
+    let mut inputs = Inputs::default();
     for (index, source) in config.sources.iter().enumerate() {
-        let mut found: BTreeMap<String, PathBuf> = BTreeMap::new();
+        let mut found: BTreeMap<String, (Origin, u64)> = BTreeMap::new();
         for pattern in &source.paths {
             let place = || format!("source `{}`", source.name);
-            let files = files_of(pattern, source)?;
-            if files.is_empty() {
+            let before = inputs.unreadable.len();
+            let files = match pattern.contains("://") && !pattern.starts_with("file://") {
+                true => objects(pattern, source, runtime)?,
+                false => {
+                    let pattern = pattern.strip_prefix("file://").unwrap_or(pattern);
+                    files_of(pattern, source, index, &mut inputs.unreadable)
+                }
+            };
+            if files.is_empty() && inputs.unreadable.len() == before {
                 let reason = format!("no {} matches {pattern}; correct its `paths`", kind(source.format));
                 return Err(PrepareError::input(place(), reason));
             }
-            for (key, path) in files {
-                let same = path.canonicalize().map_err(PrepareError::io(&path))?;
-                match found.insert(key.clone(), same.clone()) {
-                    Some(other) if other != same => {
-                        let (one, two) = (other.display(), same.display());
+            for (key, origin, size) in files {
+                let here = origin.place();
+                match found.insert(key.clone(), (origin, size)) {
+                    Some((other, _)) if other.place() != here => {
+                        let (one, two) = (other.place(), here);
                         let reason =
                             format!("{one} and {two} are both called {key} in it; give them two sources");
                         return Err(PrepareError::input(place(), reason));
@@ -45,63 +78,112 @@ pub(crate) fn list(config: &Config) -> Result<Vec<Input>, PrepareError> {
                 }
             }
         }
-        for (key, path) in found {
-            let size = path.metadata().map_err(PrepareError::io(&path))?.len();
-            inputs.push(Input { source: index, key, path, size });
-        }
+        let file = |(key, (origin, size))| Input { source: index, key, origin, size };
+        inputs.files.extend(found.into_iter().map(file));
     }
     Ok(inputs)
 }
 
-fn kind(format: Format) -> &'static str {
+/// The endings of a format's files, without those of compression.
+fn endings(format: Format) -> &'static [&'static str] {
     match format {
-        Format::Text => "file (.txt, .txt.gz)",
-        Format::Jsonl => "file (.jsonl, .json, .jsonl.gz, .json.gz)",
+        Format::Text | Format::Book => &[".txt"],
+        Format::Jsonl => &[".jsonl", ".json", ".ndjson"],
+        Format::Parquet => &[".parquet"],
+        Format::Wikipedia => &[".xml"],
+        Format::Warc => &[".warc", ".arc", ".wet"],
     }
 }
 
-/// The files that one entry of `paths` names, with their keys.
-fn files_of(pattern: &str, source: &SourceConfig) -> Result<Vec<(String, PathBuf)>, PrepareError> {
-    let wild = |part: &&str| part.contains(['*', '?']);
-    let parts: Vec<&str> = pattern.split('/').collect();
-    let fixed = parts.iter().take_while(|part| !wild(part)).count();
-    if fixed == parts.len() {
-        let path = Path::new(pattern);
-        if path.is_file() {
-            let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
-            return Ok(vec![(name, path.to_owned())]);
-        }
-        let by_kind = |key: &str| has_ending(key, source.format);
-        return below(path, by_kind);
-    }
-    let root = match parts[..fixed].join("/") {
-        root if !root.is_empty() => root,
-        _ if pattern.starts_with('/') => "/".to_owned(),
-        _ => ".".to_owned(),
-    };
-    let rest: Vec<&str> = parts[fixed..].to_vec();
-    below(Path::new(&root), |key| matches(&rest, &key.split('/').collect::<Vec<_>>()))
+fn kind(format: Format) -> String {
+    format!("file ({}, packed or not)", endings(format).join(", "))
 }
 
 fn has_ending(key: &str, format: Format) -> bool {
-    let key = key.strip_suffix(".gz").unwrap_or(key);
-    match format {
-        Format::Text => key.ends_with(".txt"),
-        Format::Jsonl => key.ends_with(".jsonl") || key.ends_with(".json"),
-    }
+    let packed = [".gz", ".bz2", ".zst"].into_iter().find_map(|ending| key.strip_suffix(ending));
+    let key = packed.unwrap_or(key);
+    // The parts of a dump of Wikipedia: `…-pages-articles1.xml-p1p41242.bz2`.
+    let numbered = format == Format::Wikipedia && key.contains(".xml-p");
+    // Cut samples of such dumps are called `….bz2` only.
+    let bare = format == Format::Wikipedia && packed.is_some() && key.contains("pages-articles");
+    numbered || bare || endings(format).iter().any(|ending| key.ends_with(ending))
 }
 
-/// All files below a folder whose relative names are wanted.
-fn below(root: &Path, wanted: impl Fn(&str) -> bool) -> Result<Vec<(String, PathBuf)>, PrepareError> {
-    if !root.is_dir() {
-        return Ok(Vec::new());
+/// A pattern's folder without wildcards, and the parts of the rest.
+fn parts(pattern: &str) -> (String, Vec<&str>) {
+    let wild = |part: &&str| part.contains(['*', '?']);
+    let parts: Vec<&str> = pattern.split('/').collect();
+    let fixed = parts.iter().take_while(|part| !wild(part)).count();
+    (parts[..fixed].join("/"), parts[fixed..].to_vec())
+}
+
+/// The files that one entry of `paths` names, with their keys.
+fn files_of(
+    pattern: &str,
+    source: &SourceConfig,
+    index: usize,
+    unreadable: &mut Vec<Unreadable>,
+) -> Vec<File> {
+    let (root, rest) = parts(pattern);
+    if rest.is_empty() {
+        let path = Path::new(pattern);
+        if path.is_file() {
+            let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+            return local(index, vec![(name, path.to_owned())], unreadable);
+        }
+        let found = below(path, index, |key| has_ending(key, source.format), unreadable);
+        return local(index, found, unreadable);
     }
+    let root = match root.as_str() {
+        "" if pattern.starts_with('/') => "/",
+        "" => ".",
+        root => root,
+    };
+    let wanted = |key: &str| matches(&rest, &key.split('/').collect::<Vec<_>>());
+    let found = below(Path::new(root), index, wanted, unreadable);
+    local(index, found, unreadable)
+}
+
+/// The files with their sizes; one path for every file, however it was found.
+fn local(source: usize, files: Vec<(String, PathBuf)>, unreadable: &mut Vec<Unreadable>) -> Vec<File> {
+    let known = |(key, path): (String, PathBuf)| {
+        let look = || Ok((path.canonicalize()?, path.metadata()?.len()));
+        match look() {
+            Ok((path, size)) => Some((key, Origin::Local(path), size)),
+            Err(error) => {
+                let error: std::io::Error = error;
+                unreadable.push(Unreadable {
+                    source,
+                    place: path.display().to_string(),
+                    reason: format!("it cannot be read: {error}"),
+                });
+                None
+            }
+        }
+    };
+    files.into_iter().filter_map(known).collect()
+}
+
+/// All files below a folder whose relative names are wanted, in the order of their names.
+fn below(
+    root: &Path,
+    source: usize,
+    wanted: impl Fn(&str) -> bool,
+    unreadable: &mut Vec<Unreadable>,
+) -> Vec<(String, PathBuf)> {
     let mut files = Vec::new();
-    for entry in WalkDir::new(root).follow_links(true) {
-        let entry = entry.map_err(|error| {
-            let path = error.path().unwrap_or(root).to_owned();
-            PrepareError::Io { path, source: error.into() }
-        })?;
+    if !root.is_dir() {
+        return files;
+    }
+    for entry in WalkDir::new(root).follow_links(true).sort_by_file_name() {
+        let entry = match entry {
+            Ok(entry) => entry,
+            Err(error) => {
+                let place = error.path().unwrap_or(root).display().to_string();
+                unreadable.push(Unreadable { source, place, reason: format!("it cannot be read: {error}") });
+                continue;
+            }
+        };
         let relative = entry.path().strip_prefix(root).unwrap_or(entry.path());
         let parts: Vec<_> = relative.components().map(|part| part.as_os_str().to_string_lossy()).collect();
         let key = parts.join("/");
@@ -109,7 +191,40 @@ fn below(root: &Path, wanted: impl Fn(&str) -> bool) -> Result<Vec<(String, Path
             files.push((key, entry.path().to_owned()));
         }
     }
-    Ok(files)
+    files
+}
+
+/// The objects that a URL names: one, those below a folder, or those that fit a pattern. Web servers list nothing, so
+/// that only whole addresses can be used there.
+fn objects(pattern: &str, source: &SourceConfig, runtime: &Handle) -> Result<Vec<File>, PrepareError> {
+    let (root, rest) = parts(pattern);
+    let remote = |at: &Location, name: &str| Origin::Remote {
+        at: at.clone(),
+        name: name.to_owned(),
+        runtime: runtime.clone(),
+    };
+    if rest.is_empty()
+        && let Some((folder, name)) = root.rsplit_once('/')
+        && !name.is_empty()
+    {
+        let at = Location::open(folder)?;
+        if let Some(size) = runtime.block_on(retry(name, || at.size(name)))? {
+            return Ok(vec![(name.to_owned(), remote(&at, name), size)]);
+        }
+    }
+    if root.starts_with("http://") || root.starts_with("https://") {
+        let reason =
+            format!("{pattern} cannot be listed: a web server has no folders; name its files one by one");
+        return Err(PrepareError::input(format!("source `{}`", source.name), reason));
+    }
+    let at = Location::open(&root)?;
+    let found = runtime.block_on(retry(pattern, || at.list("")))?;
+    let wanted = |key: &str| match rest.as_slice() {
+        [] => has_ending(key, source.format),
+        rest => matches(rest, &key.split('/').collect::<Vec<_>>()),
+    };
+    let found = found.into_iter().filter(|(key, _)| wanted(key));
+    Ok(found.map(|(key, size)| (key.clone(), remote(&at, &key), size)).collect())
 }
 
 /// Whether a path fits a pattern: `**` stands for any number of folders.
@@ -140,13 +255,18 @@ fn fits(part: &[u8], name: &[u8]) -> bool {
 mod tests {
     use super::*;
 
-    fn config(paths: &[String]) -> Config {
+    fn config(paths: &[String], format: &str) -> Config {
         let paths = format!("{paths:?}");
         let text = format!(
             "[dataset]\nout = \"o\"\n[tokenizer]\nkind = \"byte-level-bpe\"\nvocab_size = 300\n\
-             [[source]]\nname = \"a\"\nformat = \"text\"\npaths = {paths}\n"
+             [[source]]\nname = \"a\"\nformat = \"{format}\"\npaths = {paths}\n"
         );
         Config::parse("test", &text).unwrap()
+    }
+
+    fn listed(paths: &[String]) -> Result<Inputs, PrepareError> {
+        let runtime = tokio::runtime::Runtime::new().unwrap();
+        list(&config(paths, "text"), runtime.handle())
     }
 
     #[test]
@@ -159,7 +279,7 @@ mod tests {
         }
         let keys = |paths: &[&str]| -> Vec<String> {
             let paths: Vec<String> = paths.iter().map(|path| format!("{root}{path}")).collect();
-            list(&config(&paths)).unwrap().into_iter().map(|input| input.key).collect()
+            listed(&paths).unwrap().files.into_iter().map(|input| input.key).collect()
         };
         assert_eq!(keys(&[""]), ["a.txt.gz", "b.txt", "x/c.txt", "x/y/d.txt"]);
         assert_eq!(keys(&["/*.txt"]), ["b.txt"]);
@@ -167,10 +287,29 @@ mod tests {
         assert_eq!(keys(&["/x/**/?.txt"]), ["c.txt", "y/d.txt"]);
         assert_eq!(keys(&["/x/e.csv"]), ["e.csv"]);
 
-        let message = list(&config(&[format!("{root}/*.text")])).unwrap_err();
+        let message = listed(&[format!("{root}/*.text")]).unwrap_err();
         assert!(message.is_bad_input() && message.to_string().contains("*.text; correct its `paths`"));
         std::fs::write(folder.path().join("x/b.txt"), "other").unwrap();
-        let clash = list(&config(&[root.clone(), format!("{root}/x")])).unwrap_err().to_string();
+        let clash = listed(&[root.clone(), format!("{root}/x")]).unwrap_err().to_string();
         assert!(clash.contains("both called b.txt"), "{clash}");
+    }
+
+    #[test]
+    fn what_cannot_be_read_is_named_and_the_rest_is_found() {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::write(folder.path().join("a.txt"), "text").unwrap();
+        std::os::unix::fs::symlink("nowhere", folder.path().join("b.txt")).unwrap();
+        let inputs = listed(&[folder.path().display().to_string()]).unwrap();
+        assert_eq!(inputs.files.len(), 1);
+        assert!(inputs.unreadable[0].place.ends_with("b.txt"), "{:?}", inputs.unreadable);
+    }
+
+    #[test]
+    fn the_parts_of_a_dump_are_known_by_their_names() {
+        for name in ["enwiki.xml", "enwiki.xml.bz2", "enwiki-pages-articles1.xml-p1p41242.bz2"] {
+            assert!(has_ending(name, Format::Wikipedia), "{name}");
+        }
+        assert!(!has_ending("enwiki-index.txt.bz2", Format::Wikipedia));
+        assert!(has_ending("CC-MAIN.warc.wet.gz", Format::Warc) && !has_ending("a.warc.html", Format::Warc));
     }
 }

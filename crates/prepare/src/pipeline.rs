@@ -1,28 +1,30 @@
-//! The stages of a preparation, one after the other. What is written depends on the configuration and the inputs
-//! only; threads decide nothing but how long it takes.
+//! A preparation from its beginning to its end: which stages there are, and what the dataset is in the end. What is
+//! written depends on the configuration and the inputs only; threads, machines and interruptions decide nothing but how
+//! long it takes.
 
-use std::collections::BTreeMap;
-use std::path::PathBuf;
-use std::sync::{Mutex, PoisonError};
 use std::time::Instant;
 
-use corpus::{Chunk, Document, Encoder, Row, Tokenizer, chunks, clean, tokenise};
-use rayon::prelude::*;
 use serde::Serialize;
-use store::{
-    Dataset, DatasetWriter, Draft, FileEntry, Location, Manifest, ShardEncoder, SourceEntry, StoreError,
-};
+use store::{Dataset, DatasetWriter, Draft, FileEntry, Location, MANIFEST, Manifest, ShardFile, retry};
 use tokio::runtime::{Handle, Runtime};
-use xxhash_rust::xxh3::{xxh3_128, xxh3_128_with_seed};
+use xxhash_rust::xxh3::xxh3_128;
 
-use crate::input::{self, Input};
-use crate::reader::{Found, read};
-use crate::spill::{BUCKET_BITS, Spill};
-use crate::train;
+use crate::input::{self, Input, Inputs};
+use crate::report::{Report, SourceReport};
+use crate::stages::{Context, Waiting, docs, duplicates, read, rows, tokens, train};
+use crate::tally::Tally;
+use crate::tasks::{Share, TASK_BYTES, TaskList};
+use crate::work::Work;
 use crate::{Config, PrepareError, Progress};
 
 /// The version of the rules of reading, cleaning, splitting and cutting: raised when the same inputs give other rows.
-const RULES: u32 = 1;
+const RULES: u32 = 2;
+/// What the machines that share a preparation agree on.
+const TASKS: &str = "tasks.json";
+/// Memory that is used if nobody says how much may be.
+pub(crate) const MEMORY: u64 = 8 << 30;
+/// Threads that are used if nobody says how many: one per core.
+pub(crate) const JOBS: fn() -> usize = || std::thread::available_parallelism().map_or(1, usize::from);
 
 /// What does not change the result.
 #[derive(Clone, Debug, Default)]
@@ -31,55 +33,36 @@ pub struct Options {
     pub out: Option<String>,
     /// Threads; all cores if not given.
     pub jobs: Option<usize>,
+    /// About how many bytes may be held in memory; 8 GiB if not given.
+    pub memory: Option<u64>,
+    /// Which of several machines this is: it does its share of what can be done now, and never completes the dataset.
+    pub share: Option<Share>,
+    /// About how many bytes a task reads; 64 MiB if not given.
+    pub task_bytes: Option<u64>,
 }
 
-/// What a preparation has made.
+/// How a preparation ended.
 #[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct Report {
-    /// Where the dataset is.
+#[serde(tag = "state", rename_all = "kebab-case")]
+pub enum Outcome {
+    /// The dataset is there.
+    Done(Box<Summary>),
+    /// This share is done, as far as it can be now.
+    Waiting(Waiting),
+}
+
+/// A dataset that is there.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Summary {
+    /// Where it is.
     pub out: String,
-    /// Its identity.
-    pub dataset: String,
-    /// The identity of its tokenizer.
-    pub tokenizer: String,
-    /// How many tokens the tokenizer has.
-    pub vocab_size: u32,
     /// Whether it was there already, and nothing had to be done.
     pub already_there: bool,
-    /// Documents that were taken.
-    pub documents: u64,
-    /// Rows that they became.
-    pub chunks: u64,
-    /// Tokens in all rows.
-    pub tokens: u64,
-    /// Bytes of clean text.
-    pub bytes: u64,
-    /// Blocks: the most lanes that can read at a time.
-    pub blocks: u64,
-    /// Documents that were left out, by reason.
-    pub dropped: BTreeMap<String, u64>,
     /// How long it took.
     pub seconds: f64,
-}
-
-impl Report {
-    fn new(out: String, manifest: &Manifest, already_there: bool, start: Instant) -> Self {
-        let totals = manifest.totals;
-        Report {
-            out,
-            dataset: manifest.hash.clone(),
-            tokenizer: manifest.tokenizer.hash.clone(),
-            vocab_size: manifest.tokenizer.vocabulary.size,
-            already_there,
-            documents: totals.documents,
-            chunks: totals.rows,
-            tokens: totals.tokens,
-            bytes: totals.bytes,
-            blocks: totals.blocks,
-            dropped: manifest.dropped.clone(),
-            seconds: start.elapsed().as_secs_f64(),
-        }
-    }
+    /// What it holds, and what was left out.
+    #[serde(flatten)]
+    pub report: Report,
 }
 
 /// Makes the dataset, unless it is there already. Blocks, so it must not be called on a thread of an async runtime:
@@ -87,267 +70,256 @@ impl Report {
 ///
 /// # Errors
 /// See [`PrepareError`]; nothing that was written by a preparation that failed is taken for a dataset.
-pub fn run(config: &Config, options: &Options, progress: &dyn Progress) -> Result<Report, PrepareError> {
+pub fn run(config: &Config, options: &Options, progress: &dyn Progress) -> Result<Outcome, PrepareError> {
     let start = Instant::now();
     let out = options.out.clone().unwrap_or_else(|| config.dataset.out.clone());
-    let failed = |error: &dyn std::fmt::Display| {
-        PrepareError::Store(StoreError::io(out.clone(), format!("no threads: {error}")))
-    };
-    let runtime = Runtime::new().map_err(|error| failed(&error))?;
-    let pool = rayon::ThreadPoolBuilder::new()
-        .num_threads(options.jobs.unwrap_or(0))
-        .build()
-        .map_err(|error| failed(&error))?;
-    let inputs = input::list(config)?;
-    let recipe = recipe(config, &inputs)?;
+    let runtime = Runtime::new().map_err(|error| PrepareError::Machine(format!("no threads: {error}")))?;
+    let inputs = input::list(config, runtime.handle())?;
+    let (tokenizer, identity) = train::source(&config.tokenizer)?;
+    let recipe = recipe(config, &inputs);
     let at = Location::open(&out)?;
-    if let Some(manifest) = existing(&at, &out, &recipe, runtime.handle())? {
-        progress.message(&format!("{out} is there already, made from this configuration and these inputs"));
-        return Ok(Report::new(out, &manifest, true, start));
+    let work = Work::new(&at, runtime.handle().clone());
+    let done = |report: Report, already_there| {
+        let seconds = start.elapsed().as_secs_f64();
+        Ok(Outcome::Done(Box::new(Summary { out: out.clone(), already_there, seconds, report })))
+    };
+    let existing = existing(&at, &out, &recipe, runtime.handle())?;
+    if let Some((name, manifest)) =
+        existing.iter().find(|(_, manifest)| manifest.tokenizer.recipe == identity)
+    {
+        // What was left by one that was killed between its last write and its cleaning up.
+        work.remove()?;
+        return done(Report::find(&at, name, manifest, runtime.handle())?, true);
     }
-    let manifest = pool.install(|| {
-        let tokenizer = train::tokenizer(config, &inputs, progress)?;
-        let spill = Spill::new(&spill_parent(&out))?;
-        let counts = tokenise_all(config, &inputs, &tokenizer, &spill, progress)?;
-        check_sources(config, &counts)?;
-        let writer = runtime.block_on(DatasetWriter::begin(at.clone(), &tokenizer))?;
-        let shards = write_shards(config, &counts, &tokenizer, &spill, &writer, runtime.handle(), progress)?;
-        let sources = config.sources.iter().zip(&counts.sources);
-        let draft = Draft {
-            recipe,
-            seed: config.dataset.seed,
-            chunk_tokens: config.dataset.chunk_tokens,
-            block_tokens: config.dataset.block_tokens,
-            sources: sources
-                .map(|(source, &(documents, bytes))| SourceEntry {
-                    name: source.name.clone(),
-                    documents,
-                    bytes,
-                })
-                .collect(),
-            dropped: counts.dropped.clone(),
-        };
-        if counts.converted > 0 {
-            let count = counts.converted;
-            progress.message(&format!("{count} documents were not UTF-8 and were taken for Windows-1252"));
+    let context = Context {
+        config,
+        work: &work,
+        share: options.share,
+        jobs: options.jobs.unwrap_or_else(JOBS).max(1),
+        memory: options.memory.unwrap_or(MEMORY),
+        progress,
+    };
+    let writer = DatasetWriter::new(at.clone());
+    let (docs, report) = match existing.first() {
+        Some((name, manifest)) => {
+            (manifest.docs.clone(), Report::find(&at, name, manifest, runtime.handle())?)
         }
-        Ok::<_, PrepareError>(runtime.block_on(writer.commit(draft, shards))?)
-    })?;
-    Ok(Report::new(out, &manifest, false, start))
+        None => {
+            let list = task_list(&context, &inputs.files, &recipe, options.task_bytes.unwrap_or(TASK_BYTES))?;
+            match texts(&context, &inputs, &list, &writer)? {
+                Ok(texts) => texts,
+                Err(waiting) => return Ok(Outcome::Waiting(waiting)),
+            }
+        }
+    };
+    let files: Vec<ShardFile> = docs.iter().map(|file| ShardFile::new(at.clone(), file.clone())).collect();
+    let tokenizer = train::run(&context, tokenizer, &identity, &files, &docs)?;
+    if let Some(waiting) = tokens::run(&context, &writer, &tokenizer, &files, &docs)? {
+        return Ok(Outcome::Waiting(waiting));
+    }
+    if options.share.is_some() {
+        return Ok(Outcome::Waiting(Waiting { stage: "finish".to_owned(), done: 0, tasks: 1 }));
+    }
+    let shards = tokens::outcomes(&context, &tokenizer, docs.len())?;
+    let name = match existing.is_empty() {
+        true => MANIFEST.to_owned(),
+        false => format!("manifest-{}.json", &tokenizer.hash()[..8]),
+    };
+    let draft = Draft {
+        recipe,
+        tokenizer_recipe: identity,
+        seed: config.dataset.seed,
+        chunk_bytes: config.dataset.chunk_bytes,
+        block_bytes: config.dataset.block_bytes,
+        sources: report.sources.iter().map(SourceReport::entry).collect(),
+        dropped: report.dropped(),
+    };
+    let manifest = runtime.block_on(writer.commit(&name, &tokenizer, draft, docs, shards))?;
+    let report = Report { manifest: name.clone(), ..report.completed(&manifest) };
+    report.write(&at, &name, runtime.handle())?;
+    work.remove()?;
+    done(report, false)
 }
 
-/// A hash of all that decides the result: settings, and the names and sizes of the inputs.
-fn recipe(config: &Config, inputs: &[Input]) -> Result<String, PrepareError> {
+/// A hash of all that decides what the texts are: settings, and the names and sizes of the inputs. The tokenizer does
+/// not belong to it.
+fn recipe(config: &Config, inputs: &Inputs) -> String {
     let mut settings = config.clone();
     settings.dataset.out.clear();
+    settings.tokenizer = Default::default();
     settings.sources.iter_mut().for_each(|source| source.paths.clear());
-    if let Some(file) = settings.tokenizer.file.take() {
-        // Its content counts, wherever it lies; that it can be read is found out when it is needed.
-        let content = std::fs::read(&file).unwrap_or_default();
-        settings.tokenizer.file = Some(format!("{:032x}", xxh3_128(&content)));
-    }
     let mut text = serde_json::to_string(&settings).expect("a configuration is made of strings and numbers");
     text += &format!(" {RULES}");
-    for input in inputs {
+    for input in &inputs.files {
         text += &format!("\n{} {} {}", input.source, input.size, input.key);
     }
-    Ok(format!("{:032x}", xxh3_128(text.as_bytes())))
+    for unreadable in &inputs.unreadable {
+        text += &format!("\n{} {}", unreadable.source, unreadable.place);
+    }
+    format!("{:032x}", xxh3_128(text.as_bytes()))
 }
 
-/// The manifest of the dataset that is at `at`, if it is this one.
+/// The datasets of these texts that are at `at`, with the names of their manifests, the first one first.
 fn existing(
     at: &Location,
     out: &str,
     recipe: &str,
     runtime: &Handle,
-) -> Result<Option<Manifest>, PrepareError> {
-    match runtime.block_on(Dataset::open_at(at.clone())) {
-        Ok(dataset) if dataset.manifest().recipe == recipe => Ok(Some(dataset.manifest().clone())),
-        Ok(_) => Err(PrepareError::input(
-            out,
-            "a dataset made from another configuration or other inputs is there; remove it, or choose another --out",
-        )),
-        Err(StoreError::NotFound { .. }) => Ok(None),
-        Err(error) => Err(error.into()),
-    }
-}
-
-/// Rows wait inside the dataset's folder, where there is room for them; for other storage, in the system's temporary
-/// folder.
-fn spill_parent(out: &str) -> PathBuf {
-    let folder = PathBuf::from(out.strip_prefix("file://").unwrap_or(out));
-    if folder.is_dir() { folder } else { std::env::temp_dir() }
-}
-
-/// What the tokenising stage has seen. Sums only, so the order in which they are added does not matter.
-#[derive(Clone, Debug, Default)]
-struct Counts {
-    /// Documents and bytes of each source.
-    sources: Vec<(u64, u64)>,
-    tokens: u64,
-    dropped: BTreeMap<String, u64>,
-    converted: u64,
-}
-
-impl Counts {
-    fn new(sources: usize) -> Self {
-        Counts { sources: vec![(0, 0); sources], ..Counts::default() }
-    }
-
-    fn drop_one(&mut self, reason: &str) {
-        *self.dropped.entry(reason.to_owned()).or_default() += 1;
-    }
-
-    fn merged(mut self, other: Counts) -> Self {
-        for (sum, more) in self.sources.iter_mut().zip(other.sources) {
-            *sum = (sum.0 + more.0, sum.1 + more.1);
+) -> Result<Vec<(String, Manifest)>, PrepareError> {
+    let listed = match Location::may_exist(out) {
+        true => runtime.block_on(retry(out, || at.list_here()))?,
+        false => Vec::new(),
+    };
+    let manifests = listed.into_iter().filter(|name| name == MANIFEST || name.starts_with("manifest-"));
+    let mut found = Vec::new();
+    for name in manifests {
+        let dataset = runtime.block_on(Dataset::open_at(at.clone(), &name))?;
+        if dataset.manifest().recipe != recipe {
+            return Err(PrepareError::input(
+                out,
+                "a dataset made from another configuration or other inputs is there; remove it, or choose another --out",
+            ));
         }
-        for (reason, count) in other.dropped {
-            *self.dropped.entry(reason).or_default() += count;
-        }
-        self.tokens += other.tokens;
-        self.converted += other.converted;
-        self
+        found.push((name, dataset.manifest().clone()));
     }
+    // `manifest.json` sorts behind those with a hash.
+    found.sort_by_key(|(name, _)| name != MANIFEST);
+    Ok(found)
 }
 
-/// Reads, cleans and tokenises all files, and spills their chunks.
-fn tokenise_all(
-    config: &Config,
+/// The list of tasks: the one that is there, if somebody began before.
+fn task_list(
+    context: &Context,
     inputs: &[Input],
-    tokenizer: &Tokenizer,
-    spill: &Spill,
-    progress: &dyn Progress,
-) -> Result<Counts, PrepareError> {
-    progress.stage("tokenize", inputs.iter().map(|input| input.size).sum());
-    let empty = || Counts::new(config.sources.len());
-    // An encoder gets faster with what it has seen, so it outlives the file that it was made for.
-    let encoders: Mutex<Vec<Encoder>> = Mutex::default();
-    let one_file = |input: &Input| {
-        let pooled = encoders.lock().unwrap_or_else(PoisonError::into_inner).pop();
-        let mut encoder = pooled.unwrap_or_else(|| tokenizer.encoder());
-        let mut counts = empty();
-        let source = &config.sources[input.source];
-        read(input, source, progress, &|_| true, &mut |found| {
-            let document = match found {
-                Found::Dropped(reason) => {
-                    counts.drop_one(reason);
-                    return Ok(());
-                }
-                Found::Document(document, converted) => {
-                    counts.converted += u64::from(converted);
-                    document
-                }
-            };
-            let text = clean(&document.text, source.paragraphs);
-            let rows = rows(config, &document, &text, tokenizer, &mut encoder);
-            if rows.is_empty() {
-                counts.drop_one("document without text");
-                return Ok(());
-            }
-            let (documents, bytes) = &mut counts.sources[input.source];
-            (*documents, *bytes) = (*documents + 1, *bytes + text.len() as u64);
-            for (key, row) in rows {
-                counts.tokens += row.ids.len() as u64;
-                spill.push(key, &row)?;
-            }
-            Ok(())
-        })?;
-        encoders.lock().unwrap_or_else(PoisonError::into_inner).push(encoder);
-        Ok(counts)
+    recipe: &str,
+    task_bytes: u64,
+) -> Result<TaskList, PrepareError> {
+    let begun = match context.work.find(TASKS)? {
+        Some(begun) => begun,
+        None => {
+            let list = TaskList::new(context.config, inputs, recipe, task_bytes)?;
+            let json = serde_json::to_vec(&list).expect("a list of tasks is made of numbers");
+            context.work.put_first(TASKS, json)?
+        }
     };
-    inputs.par_iter().with_max_len(1).map(one_file).try_reduce(empty, |one, other| Ok(one.merged(other)))
+    let list: TaskList =
+        serde_json::from_slice(&begun).map_err(|error| context.work.damaged(TASKS, error))?;
+    if list.recipe != recipe {
+        return Err(PrepareError::input(
+            context.work.place(""),
+            "a preparation with another configuration or other inputs was begun there and not completed; remove that \
+             folder, or choose another --out",
+        ));
+    }
+    Ok(list)
 }
 
-/// The rows of a document, each with the key of its place in the dataset.
-fn rows(
-    config: &Config,
-    document: &Document,
-    text: &str,
-    tokenizer: &Tokenizer,
-    encoder: &mut Encoder,
-) -> Vec<(u128, Row)> {
-    let chunk_tokens = config.dataset.chunk_tokens;
-    let limit = u16::try_from(chunk_tokens).unwrap_or(u16::MAX);
-    let tokenised = tokenise(text, encoder, limit);
-    let doc_id = document.doc_id();
-    let row = |(index, chunk): (usize, Chunk)| {
-        let index = index as u32;
-        let name = [&doc_id[..], &index.to_le_bytes()].concat();
-        let key = xxh3_128_with_seed(&name, config.dataset.seed);
-        let row = Row {
-            doc_id,
-            chunk: index,
-            source: document.source.clone(),
-            key: document.key.clone(),
-            title: document.title.clone(),
-            url: document.url.clone(),
-            text: text[chunk.text].to_owned(),
-            ids: tokenised.ids[chunk.ids].to_vec(),
-            sent_len: chunk.sent_len,
-            flags: chunk.flags,
-        };
-        (key, row)
-    };
-    let chunks = chunks(&tokenised, chunk_tokens as usize, tokenizer.specials().unk);
-    chunks.into_iter().enumerate().map(row).collect()
+/// From files to the texts of the dataset.
+type Texts = (Vec<FileEntry>, Report);
+
+/// All stages up to the texts. The outer error is a failure, the inner one a stage that others have to complete.
+fn texts(
+    context: &Context,
+    inputs: &Inputs,
+    list: &TaskList,
+    writer: &DatasetWriter,
+) -> Result<Result<Texts, Waiting>, PrepareError> {
+    let mut tallies = unreadable(context.config, inputs)?;
+    if let Some(waiting) = read::run(context, &inputs.files, list)? {
+        return Ok(Err(waiting));
+    }
+    let outcomes: Vec<read::Outcome> = (0..list.tasks.len())
+        .map(|task| context.work.get_json(&read::outcome_name(task)))
+        .collect::<Result<_, _>>()?;
+    for outcome in &outcomes {
+        for (&source, tally) in &outcome.tallies {
+            tallies[source].merge(tally.clone());
+        }
+    }
+    check_sources(context.config, &tallies)?;
+    let parts = duplicates::parts(&outcomes);
+    let (found, marks) = duplicates::run(context, &parts)?;
+    if let Some(waiting) = rows::run(context, &parts, &found, &marks)? {
+        return Ok(Err(waiting));
+    }
+    let sorted: Vec<rows::Outcome> = (0..parts.len())
+        .map(|part| context.work.get_json(&rows::outcome_name(part)))
+        .collect::<Result<_, _>>()?;
+    if let Some(waiting) = docs::run(context, writer, &found, &sorted)? {
+        return Ok(Err(waiting));
+    }
+    let files = docs::outcomes(context, 1 << found.shard_bits)?;
+    Ok(Ok((files, report(context.config, tallies, &found, &sorted))))
+}
+
+/// What is known before any file is read.
+fn unreadable(config: &Config, inputs: &Inputs) -> Result<Vec<Tally>, PrepareError> {
+    let mut tallies = vec![Tally::default(); config.sources.len()];
+    for found in &inputs.unreadable {
+        let tally = &mut tallies[found.source];
+        read::damaged(config, tally, found.place.clone(), found.reason.clone())?;
+    }
+    Ok(tallies)
 }
 
 /// A source without a single document is a mistake in its configuration.
-fn check_sources(config: &Config, counts: &Counts) -> Result<(), PrepareError> {
-    for (source, &(documents, _)) in config.sources.iter().zip(&counts.sources) {
-        if documents == 0 {
-            let why: Vec<String> =
-                counts.dropped.iter().map(|(reason, count)| format!("{reason}: {count}")).collect();
-            let reason =
-                format!("no document of it has text ({}); correct its format or text_field", why.join(", "));
+fn check_sources(config: &Config, tallies: &[Tally]) -> Result<(), PrepareError> {
+    for (source, tally) in config.sources.iter().zip(tallies) {
+        if tally.kept == 0 {
+            let mut why: Vec<String> =
+                tally.dropped.iter().map(|(reason, count)| format!("{reason}: {count}")).collect();
+            why.extend(
+                tally.damage.iter().take(3).map(|damage| format!("{}: {}", damage.place, damage.reason)),
+            );
+            let reason = format!(
+                "no document of it is left ({}); correct its format, text_field or rules",
+                why.join("; ")
+            );
             return Err(PrepareError::input(format!("source `{}`", source.name), reason));
         }
     }
     Ok(())
 }
 
-/// Sorts the buckets and writes the shards. A shard is the rows whose keys have the same leading bits.
-fn write_shards(
+/// What is known when the texts are there.
+fn report(
     config: &Config,
-    counts: &Counts,
-    tokenizer: &Tokenizer,
-    spill: &Spill,
-    writer: &DatasetWriter,
-    runtime: &Handle,
-    progress: &dyn Progress,
-) -> Result<Vec<(FileEntry, FileEntry, u64)>, PrepareError> {
-    progress.stage("write", counts.sources.iter().map(|(_, bytes)| bytes).sum());
-    let shard_bits = counts.tokens.div_ceil(config.dataset.shard_tokens).next_power_of_two().trailing_zeros();
-    // Threads take whole groups: many buckets that make one shard, or one bucket that makes many.
-    let group_bits = shard_bits.min(BUCKET_BITS);
-    let (buckets, shards) = (1usize << (BUCKET_BITS - group_bits), 1usize << (shard_bits - group_bits));
-    let one_group = |group: usize| {
-        let encoder = || ShardEncoder::new(tokenizer.vocab_size(), config.dataset.block_tokens);
-        let mut written = Vec::with_capacity(shards);
-        let mut open = encoder()?;
-        let close =
-            |open: ShardEncoder, index: usize| runtime.block_on(writer.put_shard(index, open.finish()?));
-        for bucket in group * buckets..(group + 1) * buckets {
-            for (key, row) in spill.take(bucket)? {
-                let shard = key.checked_shr(u128::BITS - shard_bits).unwrap_or(0) as usize;
-                while group * shards + written.len() < shard {
-                    let full = std::mem::replace(&mut open, encoder()?);
-                    written.push(close(full, group * shards + written.len())?);
-                }
-                progress.advance(row.text.len() as u64);
-                open.push(row)?;
-            }
+    tallies: Vec<Tally>,
+    found: &duplicates::Outcome,
+    sorted: &[rows::Outcome],
+) -> Report {
+    let mut sources: Vec<SourceReport> = config
+        .sources
+        .iter()
+        .zip(tallies)
+        .map(|(source, tally)| SourceReport {
+            name: source.name.clone(),
+            weight: source.weight,
+            tally,
+            ..SourceReport::default()
+        })
+        .collect();
+    for (kind, by_source) in &found.documents {
+        for (&source, &count) in by_source {
+            sources[source as usize].duplicates.insert(kind.clone(), count);
         }
-        while written.len() < shards {
-            let full = std::mem::replace(&mut open, encoder()?);
-            written.push(close(full, group * shards + written.len())?);
+    }
+    for outcome in sorted {
+        for (&source, &(documents, bytes)) in &outcome.sources {
+            let source = &mut sources[source as usize];
+            (source.documents, source.bytes) = (source.documents + documents, source.bytes + bytes);
         }
-        Ok::<_, PrepareError>(written)
-    };
-    let groups: Vec<usize> = (0..1 << group_bits).collect();
-    let written = groups.par_iter().with_max_len(1).map(|&group| one_group(group));
-    Ok(written.collect::<Result<Vec<_>, _>>()?.into_iter().flatten().collect())
+        for (&source, &count) in &outcome.emptied {
+            let kind = "every paragraph occurred before".to_owned();
+            *sources[source as usize].duplicates.entry(kind).or_default() += count;
+        }
+    }
+    Report {
+        sources,
+        duplicate_paragraphs: found.paragraphs,
+        duplicate_samples: found.samples.clone(),
+        ..Report::default()
+    }
 }
 
 #[cfg(test)]

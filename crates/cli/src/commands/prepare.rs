@@ -1,18 +1,22 @@
-//! `cloze prepare`: raw text to a dataset, with a bar per stage.
+//! `cloze prepare`: raw corpora to a dataset, with a bar per stage.
 
-use std::path::PathBuf;
-use std::sync::Mutex;
-use std::time::{Duration, Instant};
+use std::path::{Path, PathBuf};
 
 use clap::Args;
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
-use prepare::{Config, Options, PrepareError, Progress, Report};
+use prepare::{Config, Options, Outcome, PrepareError, Report, Share, Summary, Survey, Waiting};
 
+use crate::bars::{Bars, parse_bytes};
 use crate::failure::Failure;
 use crate::show::thousands;
 
 #[derive(Debug, Args)]
-#[command(after_help = "Example: cloze prepare configs/corpus/books.toml --input ~/books --out data/books")]
+#[command(after_help = "Examples:
+  cloze prepare configs/corpus/books.toml --input ~/books --out data/books
+  cloze prepare corpus.toml --dry-run
+A Slurm array of 8 jobs, and a last one that depends on it:
+  cloze prepare corpus.toml --task-of $SLURM_ARRAY_TASK_ID/8
+  cloze prepare corpus.toml --finish
+What was interrupted goes on where it was; the result is the same, byte for byte.")]
 pub struct Arguments {
     /// The corpus's configuration (TOML).
     config: PathBuf,
@@ -23,11 +27,27 @@ pub struct Arguments {
     #[arg(long)]
     input: Vec<String>,
     /// Threads; default: all cores. The result does not depend on it.
+    #[arg(long, value_parser = clap::value_parser!(u16).range(1..))]
+    jobs: Option<u16>,
+    /// About how much memory may be used.
+    #[arg(long, value_parser = parse_bytes, default_value = "8G")]
+    memory: u64,
+    /// Do one of several shares, 2/8 for the second of eight, on as many machines as there are. Each call does what can
+    /// be done by then.
+    #[arg(long, value_name = "I/N", conflicts_with = "finish")]
+    task_of: Option<Share>,
+    /// Do all that is left after the shares, and complete the dataset.
     #[arg(long)]
-    jobs: Option<usize>,
+    finish: bool,
+    /// Say what there is to do, and roughly how long it will take.
+    #[arg(long)]
+    dry_run: bool,
     /// Print the report as JSON.
     #[arg(long)]
     json: bool,
+    /// About how much of the input a task reads.
+    #[arg(long, value_parser = parse_bytes, hide = true)]
+    task_bytes: Option<u64>,
 }
 
 impl From<PrepareError> for Failure {
@@ -41,13 +61,54 @@ impl From<PrepareError> for Failure {
 
 /// Runs the command.
 pub async fn run(arguments: Arguments) -> Result<(), Failure> {
-    let place = arguments.config.display().to_string();
-    let text = std::fs::read_to_string(&arguments.config)
+    let config = config(&arguments.config, &arguments.input)?;
+    let options = Options {
+        out: arguments.out,
+        jobs: arguments.jobs.map(usize::from),
+        memory: Some(arguments.memory),
+        share: arguments.task_of,
+        task_bytes: arguments.task_bytes,
+    };
+    let json = arguments.json;
+    if arguments.dry_run {
+        let survey = blocking(move || prepare::survey(&config, &options)).await?;
+        match json {
+            true => println!("{}", serde_json::json!(survey)),
+            false => print_survey(&survey),
+        }
+        return Ok(());
+    }
+    let outcome = blocking(move || {
+        let bars = Bars::new();
+        let outcome = prepare::run(&config, &options, &bars);
+        bars.finish();
+        outcome
+    });
+    let outcome = outcome.await?;
+    match (&outcome, json) {
+        (_, true) => println!("{}", serde_json::json!(outcome)),
+        (Outcome::Done(summary), false) => print(summary),
+        (Outcome::Waiting(waiting), false) => print_waiting(waiting),
+    }
+    Ok(())
+}
+
+async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, PrepareError> + Send + 'static,
+) -> Result<T, Failure> {
+    let done = tokio::task::spawn_blocking(work).await;
+    Ok(done.map_err(|error| Failure::failed(error.to_string()))??)
+}
+
+/// The configuration, with other inputs if some are named.
+fn config(path: &Path, input: &[String]) -> Result<Config, Failure> {
+    let place = path.display().to_string();
+    let text = std::fs::read_to_string(path)
         .map_err(|error| Failure::bad_input(format!("cannot read the configuration {place}: {error}")))?;
     let mut config = Config::parse(&place, &text)?;
-    if !arguments.input.is_empty() {
+    if !input.is_empty() {
         match config.sources.as_mut_slice() {
-            [source] => source.paths = arguments.input.clone(),
+            [source] => source.paths = input.to_vec(),
             sources => {
                 let count = sources.len();
                 let reason =
@@ -56,89 +117,84 @@ pub async fn run(arguments: Arguments) -> Result<(), Failure> {
             }
         }
     }
-    let options = Options { out: arguments.out, jobs: arguments.jobs };
-    let done = tokio::task::spawn_blocking(move || {
-        let bars = Bars::new();
-        let report = prepare::run(&config, &options, &bars);
-        bars.finish();
-        report
-    });
-    let report = done.await.map_err(|error| Failure::failed(error.to_string()))??;
-    match arguments.json {
-        true => println!("{}", serde_json::json!(report)),
-        false => print(&report),
-    }
-    Ok(())
+    Ok(config)
 }
 
-fn print(report: &Report) {
-    let count = |number: u64| thousands(number as f64);
+fn count(number: u64) -> String {
+    thousands(number as f64)
+}
+
+fn print(summary: &Summary) {
+    let Report { totals, vocab_size, .. } = &summary.report;
+    for source in &summary.report.sources {
+        println!(
+            "{}: {} documents found, {} after the rules, {} after duplicates, {} bytes of text",
+            source.name,
+            count(source.tally.found),
+            count(source.tally.kept),
+            count(source.documents),
+            count(source.bytes)
+        );
+    }
     println!(
         "{} documents, {} bytes of text, {} tokens in {} blocks, vocabulary {}",
-        count(report.documents),
-        count(report.bytes),
-        count(report.tokens),
-        count(report.blocks),
-        count(u64::from(report.vocab_size))
+        count(totals.documents),
+        count(totals.bytes),
+        count(totals.tokens),
+        count(totals.blocks),
+        count(u64::from(*vocab_size))
     );
-    for (reason, number) in &report.dropped {
-        println!("left out: {} documents, {reason}", count(*number));
+    for (reason, number) in summary.report.dropped() {
+        println!("left out: {} documents, {reason}", count(number));
     }
-    println!("dataset {} at {}, {:.1} s", report.dataset, report.out, report.seconds);
-}
-
-/// A bar per stage on a terminal, a line per stage elsewhere.
-struct Bars {
-    terminal: bool,
-    stage: Mutex<Option<(ProgressBar, String, Instant)>>,
-}
-
-impl Bars {
-    fn new() -> Self {
-        use std::io::IsTerminal;
-        Bars { terminal: std::io::stderr().is_terminal(), stage: Mutex::new(None) }
-    }
-
-    fn finish(&self) {
-        let Ok(mut stage) = self.stage.lock() else { return };
-        if let Some((bar, name, since)) = stage.take() {
-            bar.finish_and_clear();
-            eprintln!("{name}: {:.1} s", since.elapsed().as_secs_f64());
+    let damaged = summary.report.damaged();
+    if damaged > 0 {
+        println!("damaged: {} places, named in the report; the rest was prepared", count(damaged));
+        let first = summary.report.sources.iter().flat_map(|source| &source.tally.damage);
+        for damage in first.take(5) {
+            println!("  {}: {}", damage.place, damage.reason);
         }
     }
+    let (out, report) = (summary.out.trim_end_matches('/'), &summary.report);
+    let there = if summary.already_there { ", which was there already" } else { "" };
+    println!("report {out}/{}", report.manifest.replacen("manifest", "report", 1).replace(".json", ".html"));
+    println!("dataset {} at {out}{there}, {:.1} s", report.dataset, summary.seconds);
+    if report.manifest != "manifest.json" {
+        println!("its manifest is {out}/{}; name that as the dataset of a run", report.manifest);
+    }
 }
 
-impl Progress for Bars {
-    fn stage(&self, name: &str, total_bytes: u64) {
-        self.finish();
-        let target = match self.terminal {
-            true => ProgressDrawTarget::stderr_with_hz(5),
-            false => ProgressDrawTarget::hidden(),
+fn print_waiting(waiting: &Waiting) {
+    match waiting.stage.as_str() {
+        "finish" => println!("every share is done; complete the dataset with --finish"),
+        stage => println!(
+            "this share of `{stage}` is done: {} of {} tasks are; run the shares again when all are, or --finish",
+            waiting.done, waiting.tasks
+        ),
+    }
+}
+
+fn print_survey(survey: &Survey) {
+    for source in &survey.sources {
+        let unreadable = match source.unreadable {
+            0 => String::new(),
+            number => format!(", {number} cannot be read"),
         };
-        let bar = ProgressBar::with_draw_target((total_bytes > 0).then_some(total_bytes), target);
-        let template = "{msg:24} {bar:30.cyan/blue} {bytes}/{total_bytes}  {bytes_per_sec}  {eta} left";
-        bar.set_style(
-            ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar()),
+        println!(
+            "{}: {} files, {} bytes{unreadable}; about {} bytes of text",
+            source.name,
+            count(source.files),
+            count(source.bytes),
+            count(source.text_bytes)
         );
-        bar.set_message(name.to_owned());
-        bar.enable_steady_tick(Duration::from_millis(500));
-        if let Ok(mut stage) = self.stage.lock() {
-            *stage = Some((bar, name.to_owned(), Instant::now()));
-        }
     }
-
-    fn advance(&self, bytes: u64) {
-        if let Ok(stage) = self.stage.lock()
-            && let Some((bar, ..)) = stage.as_ref()
-        {
-            bar.inc(bytes);
-        }
-    }
-
-    fn message(&self, text: &str) {
-        match self.stage.lock().ok().as_deref() {
-            Some(Some((bar, ..))) if self.terminal => bar.println(text),
-            _ => eprintln!("{text}"),
-        }
-    }
+    println!(
+        "{} tasks to read; about {} bytes of text, up to {} bytes of storage, {:.0} s with {} threads and {} MiB",
+        survey.tasks,
+        count(survey.text_bytes),
+        count(survey.storage_bytes),
+        survey.seconds.ceil(),
+        survey.jobs,
+        survey.memory >> 20
+    );
 }

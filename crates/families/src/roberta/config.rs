@@ -180,6 +180,13 @@ impl Roberta {
         let mut excluded = specials.all().to_vec();
         excluded.sort_unstable();
         excluded.dedup();
+        if !matches!(objective.format, PackFormat::FullSentences | PackFormat::DocSentences) {
+            let reason = format!(
+                "is {}; RoBERTa has no head for pairs: take full-sentences or doc-sentences",
+                objective.format
+            );
+            return Err(invalid(("objective.format", reason)));
+        }
         let pack = PackSpec::new(objective.format, objective.max_len)
             .map_err(|error| invalid(("objective.max_len", error.to_string())))?;
         Ok(Roberta {
