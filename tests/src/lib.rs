@@ -106,9 +106,9 @@ const CORPUS: &str = r#"
 [dataset]
 out = "dataset"
 seed = 3
-chunk_tokens = 256
-block_tokens = 2048
-shard_tokens = 16384
+chunk_bytes = 640
+block_bytes = 5120
+shard_bytes = 40960
 [tokenizer]
 kind = "byte-level-bpe"
 vocab_size = 400
@@ -381,6 +381,30 @@ pub fn signal(process: u32, name: &str) {
 pub fn sha256(path: &Path) -> String {
     let bytes = std::fs::read(path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
     Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// Names and bytes of all files below a folder.
+///
+/// # Panics
+/// If one cannot be read.
+pub fn files_below(folder: &Path) -> std::collections::BTreeMap<String, Vec<u8>> {
+    let mut files = std::collections::BTreeMap::new();
+    let mut folders = vec![folder.to_owned()];
+    while let Some(next) = folders.pop() {
+        for entry in std::fs::read_dir(&next).unwrap_or_else(|error| panic!("{}: {error}", next.display())) {
+            let path = entry.expect("an entry").path();
+            if path.is_dir() {
+                folders.push(path);
+                continue;
+            }
+            let name = path.strip_prefix(folder).expect("it is below").display().to_string();
+            files.insert(
+                name,
+                std::fs::read(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display())),
+            );
+        }
+    }
+    files
 }
 
 /// The Python of the virtual environment, if it has these modules. Says what is skipped otherwise.

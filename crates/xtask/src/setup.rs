@@ -11,8 +11,16 @@ const TORCH: (&str, Option<&str>) = ("torch", Some("2.11.0"));
 /// Any release will do: only the interpreter's side of torch uses it.
 const NUMPY: (&str, Option<&str>) = ("numpy", None);
 /// What tests compare against, at the versions that they were written with.
-const REFERENCE: [(&str, Option<&str>); 3] =
-    [("transformers", Some("5.23.0")), ("safetensors", Some("0.8.0")), ("pyarrow", Some("26.0.1"))];
+const REFERENCE: [(&str, Option<&str>); 8] = [
+    ("transformers", Some("5.23.0")),
+    ("safetensors", Some("0.8.0")),
+    ("pyarrow", Some("26.0.1")),
+    ("datasets", Some("5.2.0")),
+    ("duckdb", Some("2.0.1")),
+    ("polars", Some("2.1.0")),
+    ("sentencepiece", Some("0.2.3")),
+    ("protobuf", None),
+];
 
 /// The lowest interpreter for libtorch alone, and with the reference packages.
 const PYTHON: (u32, u32) = (3, 10);

@@ -22,10 +22,10 @@ fn a_mistyped_key_is_answered_with_the_nearest_right_one() {
         .expect_failure(2, &["--set train.step=3", "did you mean `steps`?"]);
     place.cloze(&["train", "absent.toml"]).expect_failure(2, &["absent.toml"]);
     let corpus = fs::read_to_string(place.path("corpus.toml")).unwrap();
-    place.write("wrong-corpus.toml", &corpus.replace("chunk_tokens", "chunk_token"));
+    place.write("wrong-corpus.toml", &corpus.replace("chunk_bytes", "chunk_byte"));
     place
         .cloze(&["prepare", "wrong-corpus.toml"])
-        .expect_failure(2, &["wrong-corpus.toml:5", "`chunk_tokens`?"]);
+        .expect_failure(2, &["wrong-corpus.toml:5", "`chunk_bytes`?"]);
     assert!(!place.path("runs").exists(), "a refused run leaves nothing behind");
 }
 
