@@ -10,8 +10,6 @@ mod window;
 use std::io::{self, BufRead};
 
 use head::{HEAD_BYTES, Head, begins};
-#[cfg(test)]
-pub use page::Page;
 use stream::{Step, Stream, blank};
 
 /// What kind of record it is (WARC 1.1, section 6). ARC's are responses.

@@ -46,7 +46,9 @@ impl Location {
             let options = std::env::vars_os().filter_map(|(key, value)| {
                 Some((key.into_string().ok()?.to_lowercase(), value.into_string().ok()?))
             });
-            let (store, prefix) = object_store::parse_url_opts(&url, options)
+            // Whoever writes http:// has decided against encryption.
+            let plain = (url.scheme() == "http").then(|| ("allow_http".to_owned(), "true".to_owned()));
+            let (store, prefix) = object_store::parse_url_opts(&url, options.chain(plain))
                 .map_err(|error| StoreError::Invalid(format!("{place} cannot be opened: {error}")))?;
             return Ok(Location { store: store.into(), prefix, shown: place.to_owned() });
         }

@@ -4,3 +4,4 @@
 mod bytes;
 mod damage;
 mod open;
+mod remote;

@@ -49,9 +49,7 @@ enum Command {
         out: PathBuf,
     },
     /// Turn the files of a tokenizer into a tokenizer.json.
-    #[command(
-        after_help = "Example: cloze tokenizer import bert-base-uncased-vocab.txt --lowercase --out t.json"
-    )]
+    #[command(after_help = "Example: cloze tokenizer import vocab.txt --lowercase --out t.json")]
     Import {
         #[command(flatten)]
         files: Files,

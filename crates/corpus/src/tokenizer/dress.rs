@@ -25,12 +25,12 @@ use tokenizers::{AddedToken, Model, Tokenizer as Inner};
 use crate::{CorpusError, Tokenizer};
 
 /// RoBERTa's first four, in the order of their ids; `<mask>` comes last of all.
-pub(super) const ROBERTA: [&str; 4] = ["<s>", "<pad>", "</s>", "<unk>"];
-pub(super) const ROBERTA_MASK: &str = "<mask>";
+pub(super) const BPE_SPECIALS: [&str; 4] = ["<s>", "<pad>", "</s>", "<unk>"];
+pub(super) const BPE_MASK: &str = "<mask>";
 /// BERT's, in the order of their ids in a vocabulary that is trained here.
-pub(super) const BERT: [&str; 5] = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"];
+pub(super) const WORD_PIECE_SPECIALS: [&str; 5] = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"];
 /// ALBERT's, in the order of their ids.
-pub(super) const ALBERT: [&str; 5] = ["<pad>", "<unk>", "[CLS]", "[SEP]", "[MASK]"];
+pub(super) const UNIGRAM_SPECIALS: [&str; 5] = ["<pad>", "<unk>", "[CLS]", "[SEP]", "[MASK]"];
 
 /// What comes out of `tokenizers` when it does not like a model.
 pub(super) fn failed(error: impl std::fmt::Display) -> CorpusError {
@@ -44,26 +44,29 @@ pub(super) fn model<M: DeserializeOwned>(json: &Value) -> Result<M, CorpusError>
 }
 
 /// BERT's tokenizer around a WordPiece model.
-pub(super) fn bert(model: WordPiece, lowercase: bool) -> Result<Tokenizer, CorpusError> {
+pub(super) fn word_piece(model: WordPiece, lowercase: bool) -> Result<Tokenizer, CorpusError> {
     let template = two_segments(&model)?;
     let mut tokenizer = Inner::new(model);
-    tokenizer.with_normalizer(Some(bert_normalizer(lowercase))).map_err(failed)?;
+    tokenizer.with_normalizer(Some(word_piece_normalizer(lowercase))).map_err(failed)?;
     tokenizer
         .with_pre_tokenizer(Some(BertPreTokenizer))
         .with_decoder(Some(WordPieceDecoder::default()))
         .with_post_processor(Some(template));
-    finish(tokenizer, BERT.map(|token| AddedToken::from(token, true)).to_vec())
+    finish(tokenizer, WORD_PIECE_SPECIALS.map(|token| AddedToken::from(token, true)).to_vec())
 }
 
 /// BERT's: accents go with the capitals, and stay with them.
-pub(super) fn bert_normalizer(lowercase: bool) -> BertNormalizer {
+pub(super) fn word_piece_normalizer(lowercase: bool) -> BertNormalizer {
     BertNormalizer::new(true, true, Some(lowercase), lowercase)
 }
 
 /// RoBERTa's tokenizer around a byte-level BPE.
-pub(super) fn roberta(model: BPE) -> Result<Tokenizer, CorpusError> {
+pub(super) fn byte_level_bpe(model: BPE) -> Result<Tokenizer, CorpusError> {
     let id = |token: &str| model.token_to_id(token).ok_or_else(|| missing(token));
-    let (bos, eos) = ((ROBERTA[0].to_owned(), id(ROBERTA[0])?), (ROBERTA[2].to_owned(), id(ROBERTA[2])?));
+    let (bos, eos) = (
+        (BPE_SPECIALS[0].to_owned(), id(BPE_SPECIALS[0])?),
+        (BPE_SPECIALS[2].to_owned(), id(BPE_SPECIALS[2])?),
+    );
     let mut tokenizer = Inner::new(model);
     tokenizer
         .with_pre_tokenizer(Some(byte_level()))
@@ -71,8 +74,8 @@ pub(super) fn roberta(model: BPE) -> Result<Tokenizer, CorpusError> {
         .with_post_processor(Some(
             RobertaProcessing::new(eos, bos).trim_offsets(true).add_prefix_space(false),
         ));
-    let mask = AddedToken::from(ROBERTA_MASK, true).lstrip(true);
-    finish(tokenizer, ROBERTA.iter().map(|&token| AddedToken::from(token, true)).chain([mask]).collect())
+    let mask = AddedToken::from(BPE_MASK, true).lstrip(true);
+    finish(tokenizer, BPE_SPECIALS.iter().map(|&token| AddedToken::from(token, true)).chain([mask]).collect())
 }
 
 /// GPT-2's rule, without a space in front of the text.
@@ -82,14 +85,14 @@ pub(super) fn byte_level() -> ByteLevel {
 
 /// How ALBERT writes text before it is cut.
 #[derive(Clone, Debug)]
-pub(super) struct AlbertNormalizer<'a> {
+pub(super) struct UnigramNormalizer<'a> {
     pub lowercase: bool,
     pub keep_accents: bool,
     /// SentencePiece's table of characters; NFKC, which most such tables are made from, where there is none.
     pub charsmap: Option<&'a [u8]>,
 }
 
-impl AlbertNormalizer<'_> {
+impl UnigramNormalizer<'_> {
     pub(super) fn build(&self) -> Result<NormalizerWrapper, CorpusError> {
         let mut steps: Vec<NormalizerWrapper> = vec![
             Replace::new("``", "\"").map_err(failed)?.into(),
@@ -110,7 +113,7 @@ impl AlbertNormalizer<'_> {
 }
 
 /// Words are what stands between white space; each begins with `▁`.
-pub(super) fn albert_pre_tokenizer() -> PreTokenizers {
+pub(super) fn unigram_pre_tokenizer() -> PreTokenizers {
     PreTokenizers::new(vec![WhitespaceSplit.into(), metaspace().into()])
 }
 
@@ -119,15 +122,15 @@ fn metaspace() -> Metaspace {
 }
 
 /// ALBERT's tokenizer around a Unigram model.
-pub(super) fn albert(model: Unigram, normalizer: &AlbertNormalizer) -> Result<Tokenizer, CorpusError> {
+pub(super) fn unigram(model: Unigram, normalizer: &UnigramNormalizer) -> Result<Tokenizer, CorpusError> {
     let template = two_segments(&model)?;
     let mut tokenizer = Inner::new(model);
     tokenizer.with_normalizer(Some(normalizer.build()?)).map_err(failed)?;
     tokenizer
-        .with_pre_tokenizer(Some(albert_pre_tokenizer()))
+        .with_pre_tokenizer(Some(unigram_pre_tokenizer()))
         .with_decoder(Some(metaspace()))
         .with_post_processor(Some(template));
-    let [pad, unk, cls, sep, mask] = ALBERT.map(|token| AddedToken::from(token, true));
+    let [pad, unk, cls, sep, mask] = UNIGRAM_SPECIALS.map(|token| AddedToken::from(token, true));
     finish(tokenizer, vec![pad, unk, cls, sep, mask.lstrip(true)])
 }
 

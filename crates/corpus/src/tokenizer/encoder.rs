@@ -70,7 +70,7 @@ impl Encoder {
         match rule {
             Rule::Whole => ids.extend(memory.plain.encode(text)),
             Rule::ByteLevel => cut::byte_level(text).for_each(|word| memory.recall(word, rule, ids)),
-            Rule::Bert { .. } => cut::bert(text).for_each(|word| memory.recall(word, rule, ids)),
+            Rule::WordPiece { .. } => cut::word_piece(text).for_each(|word| memory.recall(word, rule, ids)),
             Rule::Spaces(spaces) => {
                 let (words, behind) = spaces.words(text);
                 words.for_each(|word| memory.recall(word, rule, ids));

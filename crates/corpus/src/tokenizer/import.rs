@@ -37,7 +37,7 @@ pub fn wordpiece(vocab_txt: &[u8], options: WordPieceOptions) -> Result<Tokenize
         }
         vocabulary.push(line.to_owned());
     }
-    dress::bert(word_piece_model(vocabulary)?, options.lowercase)
+    dress::word_piece(word_piece_model(vocabulary)?, options.lowercase)
 }
 
 /// The model of a vocabulary in the order of its ids.
@@ -58,7 +58,7 @@ pub(super) fn word_piece_model(vocabulary: Vec<String>) -> Result<WordPiece, Cor
 /// [`CorpusError::Tokenizer`] if a file is damaged, or a special token is missing, as they are in GPT-2's own files:
 /// those become RoBERTa's by [`roberta`].
 pub fn byte_level_bpe(vocab_json: &[u8], merges_txt: &[u8]) -> Result<Tokenizer, CorpusError> {
-    dress::roberta(bpe_model(vocabulary(vocab_json)?, merges(merges_txt)?)?)
+    dress::byte_level_bpe(bpe_model(vocabulary(vocab_json)?, merges(merges_txt)?)?)
 }
 
 /// RoBERTa, from GPT-2's `encoder.json` and `vocab.bpe` and fairseq's `dict.txt`, which lists GPT-2's ids in the
@@ -66,14 +66,14 @@ pub fn byte_level_bpe(vocab_json: &[u8], merges_txt: &[u8]) -> Result<Tokenizer,
 ///
 /// # Errors
 /// [`CorpusError::Tokenizer`] if a file is damaged, or if the dictionary is not one of GPT-2's ids.
-pub fn roberta(
+pub fn fairseq(
     encoder_json: &[u8],
     vocab_bpe: &[u8],
     dict_txt: Option<&[u8]>,
 ) -> Result<Tokenizer, CorpusError> {
     let gpt2: BTreeMap<u32, String> =
         vocabulary(encoder_json)?.into_iter().map(|(token, id)| (id, token)).collect();
-    let mut tokens: Vec<String> = dress::ROBERTA.map(str::to_owned).to_vec();
+    let mut tokens: Vec<String> = dress::BPE_SPECIALS.map(str::to_owned).to_vec();
     match dict_txt {
         None => tokens.extend(gpt2.into_values()),
         Some(dictionary) => {
@@ -91,13 +91,13 @@ pub fn roberta(
             }
         }
     }
-    tokens.push(dress::ROBERTA_MASK.to_owned());
+    tokens.push(dress::BPE_MASK.to_owned());
     let count = tokens.len();
     let ids: BTreeMap<String, u32> = tokens.into_iter().zip(0..).collect();
     if ids.len() != count {
         return Err(CorpusError::Tokenizer("dict.txt names a token twice".into()));
     }
-    dress::roberta(bpe_model(ids, merges(vocab_bpe)?)?)
+    dress::byte_level_bpe(bpe_model(ids, merges(vocab_bpe)?)?)
 }
 
 /// A BPE model; the merges must speak of tokens that there are.
@@ -151,10 +151,10 @@ pub fn files(files: &[(&str, &[u8])], lowercase: Option<bool>) -> Result<Tokeniz
         (bytes("vocab.json").or(bytes("encoder.json")), bytes("merges.txt").or(bytes("vocab.bpe")))
     {
         return match bytes("dict.txt") {
-            None if self::vocabulary(vocabulary)?.contains_key(dress::ROBERTA_MASK) => {
+            None if self::vocabulary(vocabulary)?.contains_key(dress::BPE_MASK) => {
                 byte_level_bpe(vocabulary, merges)
             }
-            dictionary => roberta(vocabulary, merges, dictionary),
+            dictionary => fairseq(vocabulary, merges, dictionary),
         };
     }
     if let Some((name, model)) = find(".model") {

@@ -208,7 +208,7 @@ fn nothing_takes_long() {
     for (open, inside, close) in [
         ("[[", ":", "x]]"),
         ("[[", "w:", "x]]"),
-        ("{{convert|5|", "e3", "acre}}"),
+        ("{{convert|5|", "e6", "acre}}"),
         ("{{convert|5|", "to|5|a=b|", "km}}"),
         ("{{unité|5", "|m|a=b", "}}"),
     ] {

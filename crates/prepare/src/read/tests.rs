@@ -75,11 +75,13 @@ fn documents(found: &[Found]) -> Vec<(&str, &str)> {
 }
 
 fn damage(found: &[Found]) -> Vec<&str> {
-    let damaged = |found| match found {
-        &Found::Damaged(_, ref reason) => Some(reason.as_str()),
-        _ => None,
-    };
-    found.iter().filter_map(damaged).collect()
+    let mut reasons = Vec::new();
+    for found in found {
+        if let Found::Damaged(_, reason) = found {
+            reasons.push(reason.as_str());
+        }
+    }
+    reasons
 }
 
 #[test]

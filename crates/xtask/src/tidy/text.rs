@@ -14,9 +14,18 @@ const MAY_BE_UNSAFE: [&str; 2] = ["aten", "collective"];
 /// The families that exist whatever the tree looks like.
 const FAMILIES: [&str; 5] = ["bert", "albert", "roberta", "electra", "spanbert"];
 
-/// What is called after a family and is something else: the whole kind of model, an optimizer, a library's module.
-const NOT_A_FAMILY: [&str; 5] =
-    ["BERT-family", "BERT family", "BertAdam", "processors::roberta::RobertaProcessing", "RobertaProcessing"];
+/// What is called after a family and is something else: the whole kind of model, an optimizer, a library's
+/// modules and types.
+const NOT_A_FAMILY: [&str; 8] = [
+    "BERT-family",
+    "BERT family",
+    "BertAdam",
+    "processors::roberta::RobertaProcessing",
+    "RobertaProcessing",
+    "BertNormalizer",
+    "pre_tokenizers::bert::BertPreTokenizer",
+    "BertPreTokenizer",
+];
 
 /// All rules about text.
 pub fn check(tree: &Tree, violations: &mut Vec<Violation>) {

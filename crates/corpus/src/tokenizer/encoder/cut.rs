@@ -17,7 +17,7 @@ pub(super) enum Rule {
     /// GPT-2's, in front of white space and behind letters.
     ByteLevel,
     /// BERT's, at white space and around punctuation.
-    Bert {
+    WordPiece {
         /// Whether capitals are lost.
         lowercase: bool,
     },
@@ -44,9 +44,9 @@ impl Rule {
                 Rule::ByteLevel
             }
             (
-                Some(NormalizerWrapper::BertNormalizer(bert)),
+                Some(NormalizerWrapper::BertNormalizer(rule)),
                 Some(PreTokenizerWrapper::BertPreTokenizer(_)),
-            ) if bert.clean_text => Rule::Bert { lowercase: bert.lowercase },
+            ) if rule.clean_text => Rule::WordPiece { lowercase: rule.lowercase },
             (Some(normalizer), Some(pre_tokenizer)) => Spaces::of(plain, normalizer, pre_tokenizer)
                 .map_or(Rule::Whole, |it| Rule::Spaces(Box::new(it))),
             _ => Rule::Whole,
@@ -63,7 +63,7 @@ impl Rule {
                 let written = || if letters == word { word.into() } else { format!("Ġ{letters}").into() };
                 plain.then(written)
             }
-            Rule::Bert { lowercase } => {
+            Rule::WordPiece { lowercase } => {
                 let letters = !word.is_empty() && word.bytes().all(|byte| byte.is_ascii_alphanumeric());
                 let sign = word.len() == 1 && word.bytes().all(|byte| byte.is_ascii_punctuation());
                 let capitals = *lowercase && word.bytes().any(|byte| byte.is_ascii_uppercase());
@@ -134,7 +134,7 @@ fn is_sign(bytes: &[u8]) -> bool {
 
 /// Cuts a text at white space and around punctuation, as far as both are ASCII or common signs. BERT's rules look at
 /// one character at a time (what its decomposition reorders, accents, stays behind the letter), and cut there too.
-pub(super) fn bert(text: &str) -> impl Iterator<Item = &str> {
+pub(super) fn word_piece(text: &str) -> impl Iterator<Item = &str> {
     let bytes = text.as_bytes();
     let mut at = 0;
     std::iter::from_fn(move || {

@@ -3,7 +3,7 @@
 use prost::Message;
 use tokenizers::models::unigram::Unigram;
 
-use crate::tokenizer::dress::{self, AlbertNormalizer, failed};
+use crate::tokenizer::dress::{self, UnigramNormalizer, failed};
 use crate::{CorpusError, Tokenizer};
 
 /// What Google took off the score of `3,` and the like, by cutting them again: see [`sentencepiece`].
@@ -98,7 +98,7 @@ pub fn sentencepiece(model: &[u8], options: SentencePieceOptions) -> Result<Toke
     let unigram = Unigram::from(vocabulary, Some(unk), false).map_err(failed)?;
     let charsmap = rules.precompiled_charsmap.as_deref().filter(|table| !table.is_empty());
     let (lowercase, keep_accents) = (options.lowercase, options.keep_accents);
-    dress::albert(unigram, &AlbertNormalizer { lowercase, keep_accents, charsmap })
+    dress::unigram(unigram, &UnigramNormalizer { lowercase, keep_accents, charsmap })
 }
 
 /// As Python's `isdigit` has it, which knows more digits than ASCII's; pieces of published models have no others.

@@ -41,7 +41,7 @@ const BPE: &str = "#version: 0.2\na b\nĠ ab\n";
 
 #[test]
 fn a_dictionary_of_fairseq_gives_roberta_its_ids() {
-    let roberta = roberta(
+    let roberta = fairseq(
         ENCODER.as_bytes(),
         BPE.as_bytes(),
         Some(b"4 9\n0 8\n5 0\nmadeupword0000 0\n1 1\n2 1\n3 0\n"),
@@ -50,15 +50,15 @@ fn a_dictionary_of_fairseq_gives_roberta_its_ids() {
     assert_eq!(roberta.vocab_size(), 12);
     assert_eq!(roberta.encode_sentence("ab ab"), [10, 4]);
     assert_eq!((roberta.specials().mask, roberta.token(7).unwrap().as_str()), (11, "madeupword0000"));
-    let plain = super::roberta(ENCODER.as_bytes(), BPE.as_bytes(), None).unwrap();
+    let plain = super::fairseq(ENCODER.as_bytes(), BPE.as_bytes(), None).unwrap();
     assert_eq!(plain.encode_sentence("ab ab"), [7, 8]);
-    let wrong = |dict: &[u8]| refused(super::roberta(ENCODER.as_bytes(), BPE.as_bytes(), Some(dict)));
+    let wrong = |dict: &[u8]| refused(super::fairseq(ENCODER.as_bytes(), BPE.as_bytes(), Some(dict)));
     assert!(wrong(b"0 1\n6 1\n").contains("dict.txt:2: encoder.json has no id 6"));
     assert!(wrong(b"0 1\n0 1\n").contains("twice"));
-    let merges = |merges: &[u8]| refused(super::roberta(ENCODER.as_bytes(), merges, None));
+    let merges = |merges: &[u8]| refused(super::fairseq(ENCODER.as_bytes(), merges, None));
     assert!(merges(b"a b c\n").contains("line 1 of the merges"));
     assert!(merges(b"a c\n").contains("cannot be used"));
-    assert!(refused(super::roberta(b"[]", b"", None)).contains("not a JSON object"));
+    assert!(refused(super::fairseq(b"[]", b"", None)).contains("not a JSON object"));
     // GPT-2 itself has no special tokens of its own to train with.
     assert!(refused(byte_level_bpe(ENCODER.as_bytes(), BPE.as_bytes())).contains("has no <s>"));
 }

@@ -8,27 +8,27 @@ use tokenizers::normalizers::BertNormalizer;
 use tokenizers::pre_tokenizers::byte_level::ByteLevel;
 
 use super::{MIN_FREQUENCY, WordCounts, hold};
-use crate::tokenizer::dress::{self, ROBERTA, ROBERTA_MASK, failed};
+use crate::tokenizer::dress::{self, BPE_MASK, BPE_SPECIALS, failed};
 use crate::{CorpusError, Tokenizer};
 
 /// The trainer of `tokenizers` counts pairs in 31 bits: of larger counts, all are divided.
 const MOST_FREQUENT: u64 = i32::MAX as u64 / 2;
 
 pub(super) fn train(counts: WordCounts, vocab_size: u32) -> Result<Tokenizer, CorpusError> {
-    hold(vocab_size, 256 + ROBERTA.len() + 1, "256 bytes and 5 special tokens")?;
+    hold(vocab_size, 256 + BPE_SPECIALS.len() + 1, "256 bytes and 5 special tokens")?;
     let pieces = counts.pieces(None::<&BertNormalizer>, &dress::byte_level())?;
     let model = merged(
         pieces,
         BpeTrainer::builder()
             .vocab_size(vocab_size as usize - 1)
-            .special_tokens(ROBERTA.map(|token| AddedToken::from(token, true)).to_vec())
+            .special_tokens(BPE_SPECIALS.map(|token| AddedToken::from(token, true)).to_vec())
             .initial_alphabet(ByteLevel::alphabet().into_iter().collect()),
     )?;
     // The model's own vocabulary has to hold `<mask>` too, as slow tokenizers know no other.
     let mut json = serde_json::to_value(&model).map_err(failed)?;
     let mask_id = model.get_vocab().len();
-    json["vocab"][ROBERTA_MASK] = mask_id.into();
-    dress::roberta(dress::model(&json)?)
+    json["vocab"][BPE_MASK] = mask_id.into();
+    dress::byte_level_bpe(dress::model(&json)?)
 }
 
 /// The tokens of a WordPiece vocabulary: those of a BPE whose tokens go on with `##`. It begins with `first`, which

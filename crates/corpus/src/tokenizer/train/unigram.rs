@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use tokenizers::models::unigram::Unigram;
 
 use super::{TrainSpec, WordCounts, alphabet, hold};
-use crate::tokenizer::dress::{self, ALBERT, AlbertNormalizer, failed};
+use crate::tokenizer::dress::{self, UNIGRAM_SPECIALS, UnigramNormalizer, failed};
 use crate::tokenizer::pieces::{Match, Pieces, Viterbi};
 use crate::{CorpusError, Tokenizer};
 
@@ -26,12 +26,12 @@ type Piece = (String, f64);
 
 pub(super) fn train(counts: WordCounts, spec: TrainSpec) -> Result<Tokenizer, CorpusError> {
     let normalizer =
-        AlbertNormalizer { lowercase: spec.lowercase, keep_accents: !spec.lowercase, charsmap: None };
-    let mut words = counts.pieces(Some(&normalizer.build()?), &dress::albert_pre_tokenizer())?;
+        UnigramNormalizer { lowercase: spec.lowercase, keep_accents: !spec.lowercase, charsmap: None };
+    let mut words = counts.pieces(Some(&normalizer.build()?), &dress::unigram_pre_tokenizer())?;
     let alphabet = alphabet(&mut words);
     let what = format!("5 special tokens and {} characters", alphabet.len());
-    hold(spec.vocab_size, ALBERT.len() + alphabet.len(), &what)?;
-    let wanted = spec.vocab_size as usize - ALBERT.len();
+    hold(spec.vocab_size, UNIGRAM_SPECIALS.len() + alphabet.len(), &what)?;
+    let wanted = spec.vocab_size as usize - UNIGRAM_SPECIALS.len();
     let mut pieces = seeds::seeds(&words, &alphabet);
     loop {
         for _ in 0..ESTIMATES {
@@ -48,9 +48,9 @@ pub(super) fn train(counts: WordCounts, spec: TrainSpec) -> Result<Tokenizer, Co
     pieces.sort_by(|(a, s), (b, t)| is_long(a).cmp(&is_long(b)).then(t.total_cmp(s)).then_with(|| a.cmp(b)));
     pieces.truncate(wanted);
     pieces.sort_by(|(a, s), (b, t)| t.total_cmp(s).then_with(|| a.cmp(b)));
-    let vocabulary = ALBERT.iter().map(|&token| (token.to_owned(), 0.0)).chain(pieces).collect();
+    let vocabulary = UNIGRAM_SPECIALS.iter().map(|&token| (token.to_owned(), 0.0)).chain(pieces).collect();
     let model = Unigram::from(vocabulary, Some(1), false).map_err(failed)?;
-    dress::albert(model, &normalizer)
+    dress::unigram(model, &normalizer)
 }
 
 /// Whether a piece is more than a character. Characters are never taken away: all text must have a way to be cut.

@@ -32,7 +32,7 @@ fn measures_and_numbers() {
             ("convert|5|C-change", "5 °C"),
             ("convert|1.5|e6acre|km2", "1.5 million acres"),
             ("convert|km", "<template>"),
-            ("convert|2|e6e3acre", "2 million e3acre"),
+            ("convert|2|e6e6acre", "2 million e6acre"),
             ("formatnum:1234567.891", "1,234,567.891"),
             ("formatnum:-12345", "-12,345"),
             ("FORMATNUM:12|R", "12"),
