@@ -36,14 +36,14 @@ paths = ["lines"]
 
 fn gzip(text: &[u8]) -> Vec<u8> {
     let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
-    encoder.write_all(text).unwrap();
-    encoder.finish().unwrap()
+    encoder.write_all(text).expect("it can be written");
+    encoder.finish().expect("it can be written")
 }
 
 fn bzip2(text: &[u8]) -> Vec<u8> {
     let mut encoder = bzip2::write::BzEncoder::new(Vec::new(), bzip2::Compression::new(1));
-    encoder.write_all(text).unwrap();
-    encoder.finish().unwrap()
+    encoder.write_all(text).expect("it can be written");
+    encoder.finish().expect("it can be written")
 }
 
 fn prose(number: usize) -> String {
@@ -75,9 +75,9 @@ fn damaged() -> Workplace {
     let place = Workplace::with_corpus();
     place.write("damaged.toml", CONFIG);
     for folder in ["dumps", "archives", "lines"] {
-        fs::create_dir_all(place.path(folder)).unwrap();
+        fs::create_dir_all(place.path(folder)).expect("it can be written");
     }
-    let put = |name: &str, bytes: &[u8]| fs::write(place.path(name), bytes).unwrap();
+    let put = |name: &str, bytes: &[u8]| fs::write(place.path(name), bytes).expect("it can be written");
     put("corpus/empty.txt", b"");
     put("corpus/torn.txt.gz", &gzip(prose(1).repeat(90).as_bytes())[..200]);
     let whole = bzip2(dump(400).as_bytes());
@@ -94,13 +94,14 @@ fn damaged() -> Workplace {
         (100..130).flat_map(|line| format!("{{\"text\": \"{}\"}}\n", prose(line)).into_bytes()).collect();
     lines.extend(b"{\"text\": \"Not UTF-8: caf\xe9 and more of it.\"}\nnot json at all\n");
     put("lines/some.jsonl", &lines);
-    let long = fs::File::create(place.path("lines/long.jsonl")).unwrap();
+    let long = fs::File::create(place.path("lines/long.jsonl")).expect("it can be written");
     let mut long = std::io::BufWriter::new(long);
     let megabyte = vec![b'x'; 1 << 20];
-    long.write_all(b"{\"text\": \"").unwrap();
-    (0..200).for_each(|_| long.write_all(&megabyte).unwrap());
-    long.write_all(b"\"}\n{\"text\": \"The line behind the long one is read.\"}\n").unwrap();
-    long.flush().unwrap();
+    long.write_all(b"{\"text\": \"").expect("it can be written");
+    (0..200).for_each(|_| long.write_all(&megabyte).expect("it can be written"));
+    long.write_all(b"\"}\n{\"text\": \"The line behind the long one is read.\"}\n")
+        .expect("it can be written");
+    long.flush().expect("it can be written");
     place
 }
 
