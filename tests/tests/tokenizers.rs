@@ -1,7 +1,7 @@
 //! Token ids against Hugging Face Transformers and SentencePiece: the same files, the same texts, the same ids.
 //!
 //! With a tokenizer of each kind that is trained here, always; with those that BERT, RoBERTa and ALBERT were published
-//! with, on real text, where `../shared/data` is there. Knows what `tests/reference/tokenizers.py` reads and writes.
+//! with, on real text, where `../shared/data` is there. Knows what `tests/reference/tokenizer_ids.py` reads and writes.
 
 #![allow(clippy::unwrap_used)] // A test fails by panicking; helpers of tests are not known as such to the lint.
 
@@ -63,7 +63,7 @@ impl Reference {
             return None;
         }
         let mut child = Command::new(&python)
-            .arg(root().join("tests/reference/tokenizers.py"))
+            .arg(root().join("tests/reference/tokenizer_ids.py"))
             .env("HF_HUB_OFFLINE", "1")
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())

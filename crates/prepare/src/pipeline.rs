@@ -134,9 +134,11 @@ pub fn run(config: &Config, options: &Options, progress: &dyn Progress) -> Resul
         sources: report.sources.iter().map(SourceReport::entry).collect(),
         dropped: report.dropped(),
     };
-    let manifest = runtime.block_on(writer.commit(&name, &tokenizer, draft, docs, shards))?;
+    let manifest = Manifest::new(&tokenizer, draft, docs, shards);
     let report = Report { manifest: name.clone(), ..report.completed(&manifest) };
+    // Whoever finds the manifest finds the report, too.
     report.write(&at, &name, runtime.handle())?;
+    runtime.block_on(writer.commit(&name, &tokenizer, &manifest))?;
     work.remove()?;
     done(report, false)
 }

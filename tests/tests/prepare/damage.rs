@@ -79,7 +79,7 @@ fn damaged() -> Workplace {
     }
     let put = |name: &str, bytes: &[u8]| fs::write(place.path(name), bytes).expect("it can be written");
     put("corpus/empty.txt", b"");
-    put("corpus/torn.txt.gz", &gzip(prose(1).repeat(90).as_bytes())[..200]);
+    put("corpus/torn.txt.gz", &gzip((0..900).map(prose).collect::<String>().as_bytes())[..900]);
     let whole = bzip2(dump(400).as_bytes());
     put("dumps/whole.xml.bz2", &whole);
     put(

@@ -133,7 +133,7 @@ fn text<'a>(name: &str, bytes: &'a [u8]) -> Result<&'a str, CorpusError> {
         .map_err(|error| CorpusError::Tokenizer(format!("{name} is not UTF-8: {error}")))
 }
 
-/// The tokenizer that some files are, by their names: `tokenizer.json`; `vocab.json` and `merges.txt`, or
+/// The tokenizer that some files are, by their names: `tokenizer.json`, or another `.json` alone; `vocab.json` and `merges.txt`, or
 /// `encoder.json` and `vocab.bpe`, with `dict.txt` or without; a `.model` of SentencePiece; `vocab.txt`. Names may
 /// have anything in front. Where a name holds `uncased`, or no `cased`, text is lowercased, unless `lowercase` says.
 ///
@@ -145,6 +145,12 @@ pub fn files(files: &[(&str, &[u8])], lowercase: Option<bool>) -> Result<Tokeniz
     let lowers =
         |name: &str| lowercase.unwrap_or_else(|| name.contains("uncased") || !name.contains("cased"));
     if let Some(json) = bytes("tokenizer.json") {
+        return Tokenizer::from_bytes(json);
+    }
+    // A vocabulary never comes without its merges.
+    if let [(name, json)] = files
+        && name.ends_with(".json")
+    {
         return Tokenizer::from_bytes(json);
     }
     if let (Some(vocabulary), Some(merges)) =

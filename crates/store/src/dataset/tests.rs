@@ -54,9 +54,9 @@ async fn write(at: &Location) -> Result<Manifest, StoreError> {
         docs.push(file);
         shards.push(writer.put_tokens(&tokenizer(), shard as usize, encoder.finish()?).await?);
     }
-    writer
-        .commit(MANIFEST, &tokenizer(), Draft { recipe: "r".into(), ..Draft::default() }, docs, shards)
-        .await
+    let draft = Draft { recipe: "r".into(), ..Draft::default() };
+    let manifest = Manifest::new(&tokenizer(), draft, docs, shards);
+    writer.commit(MANIFEST, &tokenizer(), &manifest).await.map(|()| manifest)
 }
 
 async fn open(at: &Location) -> Result<Dataset, StoreError> {
@@ -117,7 +117,8 @@ async fn writing_is_deterministic_and_the_second_writer_is_told() {
     // The same dataset again is no offence, another one is.
     write(&one).await.unwrap();
     let other = DatasetWriter::new(one.clone());
-    let other = other.commit(MANIFEST, &tokenizer(), Draft::default(), Vec::new(), Vec::new()).await;
+    let nothing = Manifest::new(&tokenizer(), Draft::default(), Vec::new(), Vec::new());
+    let other = other.commit(MANIFEST, &tokenizer(), &nothing).await;
     assert!(matches!(other, Err(StoreError::Fenced { .. })));
     write(&one).await.unwrap();
     assert!(open(&one).await.unwrap().documents(0).await.is_ok());

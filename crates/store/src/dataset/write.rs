@@ -305,9 +305,8 @@ impl DatasetWriter {
         Ok(file)
     }
 
-    /// Makes the dataset visible: writes the tokenizer, and then the manifest under `name`. `docs` and `shards` are
-    /// what [`DatasetWriter::put_docs`] and [`DatasetWriter::put_tokens`] returned, in order. What an interrupted
-    /// preparation of something else has left between them is removed.
+    /// Makes the dataset visible: writes the tokenizer, and then the manifest under `name`. What an interrupted
+    /// preparation of something else has left between its files is removed.
     ///
     /// # Errors
     /// [`StoreError::Fenced`] if another dataset was written there meanwhile; the same one is fine.
@@ -315,47 +314,14 @@ impl DatasetWriter {
         &self,
         name: &str,
         tokenizer: &corpus::Tokenizer,
-        draft: Draft,
-        docs: Vec<File>,
-        shards: Vec<File>,
-    ) -> Result<Manifest, StoreError> {
-        let file = format!("tokens/{}/tokenizer.json", tokenizer.hash());
-        retry(&file, || self.at.put(&file, tokenizer.json().to_vec())).await?;
-        let totals = Totals {
-            documents: draft.sources.iter().map(|source| source.documents).sum(),
-            rows: docs.iter().map(|file| file.rows).sum(),
-            tokens: shards.iter().map(|file| file.tokens).sum(),
-            bytes: docs.iter().map(|file| file.bytes).sum(),
-            blocks: docs.iter().map(|file| file.blocks.len() as u64).sum(),
-        };
-        let vocabulary = tokenizer.vocabulary().clone();
-        let Draft { recipe, tokenizer_recipe, seed, chunk_bytes, block_bytes, sources, dropped } = draft;
-        let docs_hash = content_hash(&format!("docs {VERSION}"), &docs);
-        let manifest = Manifest {
-            version: VERSION,
-            hash: content_hash(&format!("{docs_hash} {}", tokenizer.hash()), &shards),
-            docs_hash,
-            recipe,
-            seed,
-            chunk_bytes,
-            block_bytes,
-            tokenizer: Tokenizer {
-                hash: tokenizer.hash().to_owned(),
-                file,
-                recipe: tokenizer_recipe,
-                vocabulary,
-            },
-            totals,
-            sources,
-            dropped,
-            docs,
-            shards,
-        };
+        manifest: &Manifest,
+    ) -> Result<(), StoreError> {
+        let file = &manifest.tokenizer.file;
+        retry(file, || self.at.put(file, tokenizer.json().to_vec())).await?;
         let json = manifest.to_json();
         retry(name, || self.at.put_once(name, json.clone())).await?;
         self.remove_others(&manifest.docs, "docs").await?;
-        self.remove_others(&manifest.shards, &format!("tokens/{}", tokenizer.hash())).await?;
-        Ok(manifest)
+        self.remove_others(&manifest.shards, &format!("tokens/{}", tokenizer.hash())).await
     }
 
     /// Removes files of a folder that are not among `files`.
@@ -368,6 +334,43 @@ impl DatasetWriter {
             }
         }
         Ok(())
+    }
+}
+
+impl Manifest {
+    /// The table of contents of a dataset that is complete. `docs` and `shards` are what [`DatasetWriter::put_docs`]
+    /// and [`DatasetWriter::put_tokens`] returned, in order.
+    pub fn new(tokenizer: &corpus::Tokenizer, draft: Draft, docs: Vec<File>, shards: Vec<File>) -> Self {
+        let totals = Totals {
+            documents: draft.sources.iter().map(|source| source.documents).sum(),
+            rows: docs.iter().map(|file| file.rows).sum(),
+            tokens: shards.iter().map(|file| file.tokens).sum(),
+            bytes: docs.iter().map(|file| file.bytes).sum(),
+            blocks: docs.iter().map(|file| file.blocks.len() as u64).sum(),
+        };
+        let Draft { recipe, tokenizer_recipe, seed, chunk_bytes, block_bytes, sources, dropped } = draft;
+        let docs_hash = content_hash(&format!("docs {VERSION}"), &docs);
+        Manifest {
+            version: VERSION,
+            hash: content_hash(&format!("{docs_hash} {}", tokenizer.hash()), &shards),
+            docs_hash,
+            recipe,
+            seed,
+            chunk_bytes,
+            block_bytes,
+            tokenizer: Tokenizer {
+                hash: tokenizer.hash().to_owned(),
+                // Not beside the tokens: a folder of Parquet files is read as it is.
+                file: format!("tokenizers/{}/tokenizer.json", tokenizer.hash()),
+                recipe: tokenizer_recipe,
+                vocabulary: tokenizer.vocabulary().clone(),
+            },
+            totals,
+            sources,
+            dropped,
+            docs,
+            shards,
+        }
     }
 }
 
