@@ -34,8 +34,8 @@ def with_polars():
 
 
 def with_duckdb():
-    texts = duckdb.sql(f"select count(*), sum(strlen(text)) from '{docs}'").fetchone()
-    ids = duckdb.sql(f"select sum(len(input_ids)) from '{tokens}'").fetchone()
+    texts = duckdb.sql(f"select count(*), sum(strlen(text)) from '{docs}'").fetchall()[0]
+    ids = duckdb.sql(f"select sum(len(input_ids)) from '{tokens}'").fetchall()[0]
     return *texts, *ids
 
 

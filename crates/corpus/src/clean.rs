@@ -133,7 +133,7 @@ fn layout(text: &str) -> Layout {
             blank += 1;
         } else {
             lines += 1;
-            long += usize::from(line.chars().nth(LONG_LINE).is_some());
+            long += usize::from(line.len() > LONG_LINE && line.chars().nth(LONG_LINE).is_some());
         }
     }
     match (2 * long > lines, 50 * blank < lines) {
@@ -161,11 +161,32 @@ fn wrapped(text: &str) -> Option<Layout> {
     is_wrapped.then_some(Layout::Wrapped { width, indents: 2 * indented < lines.len() })
 }
 
+/// How far a line is words of visible ASCII with single spaces between them: most lines are to their ends.
+fn tidy(line: &[u8]) -> usize {
+    let mut before = b' ';
+    let is_other = |&byte: &u8| {
+        !matches!((std::mem::replace(&mut before, byte), byte), (_, b'!'..=b'~') | (b'!'..=b'~', b' '))
+    };
+    let end = line.iter().position(is_other).unwrap_or(line.len());
+    end - usize::from(line[..end].ends_with(b" "))
+}
+
 /// Appends one line: single spaces between words, none at its ends, no control characters.
 fn squeeze(line: &str, clean: &mut String) {
     let start = clean.len();
     let mut space = false;
-    for char in line.chars().map(windows_1252) {
+    let mut rest = line;
+    loop {
+        let (tidy, other) = rest.split_at(tidy(rest.as_bytes()));
+        if !tidy.is_empty() {
+            if std::mem::take(&mut space) && clean.len() > start {
+                clean.push(' ');
+            }
+            clean.push_str(tidy);
+        }
+        let mut chars = other.chars();
+        let Some(char) = chars.next().map(windows_1252) else { return };
+        rest = chars.as_str();
         if char.is_whitespace() {
             space = true;
         } else if !char.is_control() {
@@ -244,6 +265,21 @@ mod tests {
     }
 
     proptest! {
+        #[test]
+        fn lines_are_squeezed_as_character_by_character(line in "([a-z.~]{1,4}|[ \t\r\u{0}\u{7f}\u{85}\u{a0}é’]){0,30}") {
+            let mut slow = String::new();
+            for c in line.chars().map(windows_1252).filter(|c| c.is_whitespace() || !c.is_control()) {
+                if !c.is_whitespace() {
+                    slow.push(c);
+                } else if !slow.is_empty() && !slow.ends_with(' ') {
+                    slow.push(' ');
+                }
+            }
+            let mut fast = String::new();
+            squeeze(&line, &mut fast);
+            prop_assert_eq!(fast, slow.trim_end_matches(' '));
+        }
+
         #[test]
         fn clean_text_is_clean_and_stays_as_it_is(text in "[ \\t\\r\\na-c\u{85}\u{a0}\u{2028}\u{feff}]{0,80}") {
             for rule in [Paragraphs::Auto, Paragraphs::BlankLine, Paragraphs::Line] {

@@ -39,9 +39,10 @@ pub fn normalise<'a>(text: &'a str, form: Form, oddities: &mut Oddities) -> Cow<
     if text.is_ascii() {
         return Cow::Borrowed(text);
     }
-    let visible = visible(text, oddities);
+    let (visible, plain) = visible(text, oddities);
     let is_normal = match form {
         Form::None => IsNormalized::Yes,
+        Form::Nfc if plain => IsNormalized::Yes,
         Form::Nfc => is_nfc_quick(visible.chars()),
         Form::Nfkc => is_nfkc_quick(visible.chars()),
     };
@@ -52,11 +53,30 @@ pub fn normalise<'a>(text: &'a str, form: Form, oddities: &mut Oddities) -> Cow<
     }
 }
 
-/// The text without invisible and private characters.
-fn visible<'a>(text: &'a str, oddities: &mut Oddities) -> Cow<'a, str> {
+/// How many bytes of ASCII a text begins with.
+fn ascii(bytes: &[u8]) -> usize {
+    let blocks = bytes.chunks(32).take_while(|block| block.is_ascii());
+    let whole = blocks.map(<[u8]>::len).sum();
+    whole + bytes[whole..].iter().take_while(|byte| byte.is_ascii()).count()
+}
+
+/// Letters of Latin, dashes and quotes: by themselves and side by side, they are in the form NFC.
+fn is_plain(c: char) -> bool {
+    matches!(c, ..'\u{300}' | '\u{2010}'..='\u{2027}')
+}
+
+/// The text without invisible and private characters, and whether all others are plain.
+fn visible<'a>(text: &'a str, oddities: &mut Oddities) -> (Cow<'a, str>, bool) {
     let mut kept: Option<String> = None;
-    let mut before = ' ';
-    for (at, c) in text.char_indices() {
+    let (mut at, mut before, mut plain) = (0, ' ', true);
+    loop {
+        let run = &text[at..at + ascii(&text.as_bytes()[at..])];
+        if let Some(kept) = &mut kept {
+            kept.push_str(run);
+        }
+        at += run.len();
+        let Some(c) = text[at..].chars().next() else { break };
+        before = if run.is_empty() { before } else { ' ' };
         let stays = c < '\u{ad}'
             || match c {
                 '\u{200c}' => writes_joined(before),
@@ -71,6 +91,7 @@ fn visible<'a>(text: &'a str, oddities: &mut Oddities) -> Cow<'a, str> {
                 kept.push(c);
             }
             before = c;
+            plain &= is_plain(c);
         } else {
             match is_private(c) {
                 true => oddities.private += 1,
@@ -78,8 +99,9 @@ fn visible<'a>(text: &'a str, oddities: &mut Oddities) -> Cow<'a, str> {
             }
             kept.get_or_insert_with(|| text[..at].to_owned());
         }
+        at += c.len_utf8();
     }
-    kept.map_or(Cow::Borrowed(text), Cow::Owned)
+    (kept.map_or(Cow::Borrowed(text), Cow::Owned), plain)
 }
 
 /// Unicode's characters that are ignorable by default, less the joiners and the marks of Mongolian.
@@ -159,7 +181,24 @@ mod tests {
         }
     }
 
+    #[test]
+    fn plain_characters_are_in_normal_form() {
+        for c in ('\0'..='\u{ffff}').filter(|&c| is_plain(c)) {
+            let text = String::from(c);
+            let is_starter = unicode_normalization::char::canonical_combining_class(c) == 0;
+            assert!(is_starter && is_nfc_quick(text.chars()) == IsNormalized::Yes, "{c:?}");
+        }
+    }
+
     proptest! {
+        #[test]
+        fn text_is_looked_at_as_character_by_character(text in "([a-z ]{1,40}|[é—\u{301}\u{ad}\u{e000}한]){0,20}") {
+            let (mut one, mut other) = (Oddities::default(), Oddities::default());
+            let kept: String = text.chars().map(|c| normalise(&c.to_string(), Form::None, &mut one).into_owned()).collect();
+            prop_assert_eq!(normalise(&text, Form::Nfc, &mut other), kept.nfc().collect::<String>());
+            prop_assert_eq!(one, other);
+        }
+
         #[test]
         fn once_is_enough(text in "[\\PCa-e\u{300}-\u{36f}\u{200b}-\u{200f}\u{600}-\u{610}\u{fe0f}\u{1f300}-\u{1f310}\u{1f130}]{0,40}") {
             for form in [Form::None, Form::Nfc, Form::Nfkc] {

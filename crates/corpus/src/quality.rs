@@ -329,6 +329,22 @@ mod tests {
         }
 
         #[test]
+        fn letters_of_any_script_count_alike(text in "([a-cA-C0-2]{1,9}|[ .#…\\n*中，é-]){0,40}") {
+            let elsewhere = |c: char| match c {
+                'a'..='c' => 'а',
+                'A'..='C' => 'А',
+                '0'..='2' => '٣',
+                other => other,
+            };
+            let counted = |text: &str| {
+                let mut lengths = Vec::new();
+                let counts = count(text, |word| lengths.push(word.chars().count()));
+                (counts, lengths)
+            };
+            prop_assert_eq!(counted(&text), counted(&text.chars().map(elsewhere).collect::<String>()));
+        }
+
+        #[test]
         fn a_text_said_twice_is_half_repeated(words in proptest::collection::vec("[a-z]{4}", 30..80)) {
             let once = words.join(" ");
             let twice = format!("{once} {once}");

@@ -89,6 +89,7 @@ pub fn run(config: &Config, options: &Options, progress: &dyn Progress) -> Resul
     {
         // What was left by one that was killed between its last write and its cleaning up.
         work.remove()?;
+        at.remove_unfinished()?;
         return done(Report::find(&at, name, manifest, runtime.handle())?, true);
     }
     let context = Context {
@@ -140,6 +141,7 @@ pub fn run(config: &Config, options: &Options, progress: &dyn Progress) -> Resul
     report.write(&at, &name, runtime.handle())?;
     runtime.block_on(writer.commit(&name, &tokenizer, &manifest))?;
     work.remove()?;
+    at.remove_unfinished()?;
     done(report, false)
 }
 

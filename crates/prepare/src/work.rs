@@ -97,11 +97,7 @@ impl Work {
 
     /// Removes everything.
     pub fn remove(&self) -> Result<(), PrepareError> {
-        let listed = self.runtime.block_on(retry(FOLDER, || self.at.list("")))?;
-        for (name, _) in listed {
-            self.runtime.block_on(retry(&name, || self.at.delete(&name)))?;
-        }
-        Ok(())
+        Ok(self.runtime.block_on(retry(FOLDER, || self.at.delete_all()))?)
     }
 
     /// What was written here can be read only if it has changed meanwhile.

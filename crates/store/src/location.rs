@@ -1,7 +1,7 @@
 //! A place on some storage: a store and a prefix in it. Knows nothing of what is kept there.
 
 use std::ops::Range;
-use std::path::Path as FsPath;
+use std::path::{Path as FsPath, PathBuf};
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -24,6 +24,8 @@ pub struct Location {
     store: Arc<dyn ObjectStore>,
     prefix: Path,
     shown: String,
+    /// The folder, if the store is one.
+    folder: Option<PathBuf>,
 }
 
 impl Location {
@@ -50,7 +52,7 @@ impl Location {
             let plain = (url.scheme() == "http").then(|| ("allow_http".to_owned(), "true".to_owned()));
             let (store, prefix) = object_store::parse_url_opts(&url, options.chain(plain))
                 .map_err(|error| StoreError::Invalid(format!("{place} cannot be opened: {error}")))?;
-            return Ok(Location { store: store.into(), prefix, shown: place.to_owned() });
+            return Ok(Location { store: store.into(), prefix, shown: place.to_owned(), folder: None });
         }
         Self::open_folder(FsPath::new(place), place)
     }
@@ -61,7 +63,7 @@ impl Location {
         std::fs::create_dir_all(&absolute).map_err(|error| StoreError::io(shown, error))?;
         let prefix = Path::from_absolute_path(&absolute)
             .map_err(|error| StoreError::Invalid(format!("{shown} cannot be a store: {error}")))?;
-        Ok(Location { store: Arc::new(store), prefix, shown: shown.to_owned() })
+        Ok(Location { store: Arc::new(store), prefix, shown: shown.to_owned(), folder: Some(absolute) })
     }
 
     /// Whether a local path (not a URL) exists; URLs are taken to exist until something is read from them.
@@ -72,19 +74,20 @@ impl Location {
     /// A store in memory, for tests.
     pub fn memory() -> Self {
         let store = Arc::new(object_store::memory::InMemory::new());
-        Location { store, prefix: Path::default(), shown: "memory:".to_owned() }
+        Location { store, prefix: Path::default(), shown: "memory:".to_owned(), folder: None }
     }
 
     /// Any store, for tests of what happens when it fails.
     #[cfg(test)]
     pub(crate) fn of(store: Arc<dyn ObjectStore>) -> Self {
-        Location { store, prefix: Path::default(), shown: "test:".to_owned() }
+        Location { store, prefix: Path::default(), shown: "test:".to_owned(), folder: None }
     }
 
     /// The place below this one.
     pub fn child(&self, name: &str) -> Self {
         let prefix = name.split('/').fold(self.prefix.clone(), |path, part| path.join(part));
-        Location { store: self.store.clone(), prefix, shown: self.place(name) }
+        let folder = self.folder.as_ref().map(|folder| folder.join(name));
+        Location { store: self.store.clone(), prefix, shown: self.place(name), folder }
     }
 
     /// How to name an object here in a message.
@@ -236,6 +239,52 @@ impl Location {
         let mut names: Vec<String> = listed.objects.into_iter().filter_map(name).collect();
         names.sort();
         Ok(names)
+    }
+
+    /// Removes what processes that were killed have left of objects that they were writing. Only a folder has such
+    /// things in sight: `object_store` writes to `name#1` and renames it. Whoever is writing here now will fail.
+    ///
+    /// # Errors
+    /// [`StoreError::Io`].
+    pub fn remove_unfinished(&self) -> Result<(), StoreError> {
+        let Some(folder) = &self.folder else { return Ok(()) };
+        let failed = |error| StoreError::io(self.shown.clone(), error);
+        let mut folders = vec![folder.clone()];
+        while let Some(next) = folders.pop() {
+            for entry in std::fs::read_dir(&next).map_err(failed)? {
+                let path = entry.map_err(failed)?.path();
+                let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+                let unfinished = name.rsplit_once('#').is_some_and(|(of, number)| {
+                    let ours = [".parquet", ".json", ".html"].iter().any(|ending| of.ends_with(ending));
+                    ours && !number.is_empty() && number.bytes().all(|byte| byte.is_ascii_digit())
+                });
+                if path.is_dir() {
+                    folders.push(path);
+                } else if unfinished {
+                    std::fs::remove_file(&path).map_err(failed)?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Deletes everything at this place.
+    ///
+    /// # Errors
+    /// [`StoreError::Io`].
+    pub async fn delete_all(&self) -> Result<(), StoreError> {
+        if let Some(folder) = &self.folder {
+            return match std::fs::remove_dir_all(folder) {
+                Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+                    Err(StoreError::io(self.shown.clone(), error))
+                }
+                _ => Ok(()),
+            };
+        }
+        for (name, _) in self.list("").await? {
+            self.delete(&name).await?;
+        }
+        Ok(())
     }
 
     /// Deletes an object; deleting what is not there is no error.

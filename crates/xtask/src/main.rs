@@ -1,6 +1,7 @@
 //! `cargo xtask`: what a developer of this repository runs besides `cargo` itself.
 //! It builds without libtorch, and quickly, because it is what fetches libtorch.
 
+mod bench;
 mod ci;
 mod demo;
 mod demo_corpus;
@@ -53,6 +54,12 @@ enum Task {
     /// From raw text to a trained model on this machine
     #[command(after_help = "Example: cargo xtask demo --workers 2")]
     Demo(demo::DemoArgs),
+    /// How fast the project is, beside other tools in the same run
+    #[command(after_help = "Example: cargo xtask bench prepare --quick")]
+    Bench {
+        #[command(subcommand)]
+        what: bench::Bench,
+    },
 }
 
 fn main() -> ExitCode {
@@ -64,6 +71,7 @@ fn main() -> ExitCode {
         Task::Tidy => tidy::run(&root),
         Task::DemoCorpus(arguments) => demo_corpus::run(arguments),
         Task::Demo(arguments) => demo::run(&root, arguments),
+        Task::Bench { what } => bench::run(&root, what),
     });
     match result {
         Ok(()) => ExitCode::SUCCESS,

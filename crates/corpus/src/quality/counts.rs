@@ -60,6 +60,39 @@ const fn ascii() -> [u8; 128] {
     table
 }
 
+/// Letters, capitals and digits of ASCII, as counts that can be added up: so many bits for each.
+const BITS: u32 = 21;
+const PLAIN: [u64; 256] = plain();
+/// Fewer than would carry from one count into the next.
+const LONGEST_RUN: usize = 1 << 20;
+
+const fn plain() -> [u64; 256] {
+    let mut table = [0; 256];
+    let mut byte = 0;
+    while byte < 128 {
+        table[byte] = match ASCII[byte] {
+            DIGIT => 1 << (2 * BITS),
+            LETTER => 1,
+            0 | SPACE => 0,
+            _ => 1 | 1 << BITS,
+        };
+        byte += 1;
+    }
+    table
+}
+
+/// How many letters and digits of ASCII a text begins with: letters, capitals among them, digits.
+fn run(bytes: &[u8]) -> [usize; 3] {
+    let mut sum = 0;
+    for &byte in bytes.iter().take(LONGEST_RUN) {
+        match PLAIN[usize::from(byte)] {
+            0 => break,
+            plain => sum += plain,
+        }
+    }
+    [0, BITS, 2 * BITS].map(|shift| (sum >> shift) as usize & ((1 << BITS) - 1))
+}
+
 fn class(c: char) -> u8 {
     match c {
         '\0'..='\x7f' => ASCII[c as usize],
@@ -93,7 +126,21 @@ pub(super) fn count<'a>(text: &'a str, mut each: impl FnMut(&'a str)) -> Counts 
     let mut counts = Counts::default();
     let mut word = Word::default();
     let (mut line_is_empty, mut dots, mut last) = (true, 0, ' ');
-    for (at, c) in text.char_indices().chain([(text.len(), '\n')]) {
+    let mut at = 0;
+    while at <= text.len() {
+        // Most of a text, and nothing but to be counted.
+        let [letters, upper, digits] = run(&text.as_bytes()[at..]);
+        let count = letters + digits;
+        if count > 0 {
+            (counts.chars, counts.visible) = (counts.chars + count, counts.visible + count);
+            (counts.letters, counts.upper) = (counts.letters + letters, counts.upper + upper);
+            counts.digits += digits;
+            word.chars += count;
+            word.kinds |= if letters > 0 { LETTER } else { 0 } | if digits > 0 { DIGIT } else { 0 };
+            (line_is_empty, dots, last) = (false, 0, '0');
+            at += count;
+        }
+        let c = text[at..].chars().next().unwrap_or('\n');
         let class = class(c);
         if class & (SPACE | ALONE) != 0 {
             // Punctuation between characters that are words is no word.
@@ -133,6 +180,7 @@ pub(super) fn count<'a>(text: &'a str, mut each: impl FnMut(&'a str)) -> Counts 
             }
         }
         counts.chars += 1;
+        at += c.len_utf8();
     }
     // The new line at the end was not in the text.
     counts.chars -= 1;
