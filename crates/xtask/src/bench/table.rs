@@ -33,21 +33,28 @@ pub fn show(results: &Value) -> String {
 
 fn whole(results: &Value) -> String {
     let mut text = format!(
-        "\n{:<30} {:>6} {:>17} {:>17} {:>17}  target\n",
-        "cloze prepare --jobs 1", "MB", "MB/s CPU best med", "MB/s wall best med", "peak MiB of cap"
+        "\n{:<27} {:>6} {:>19} {:>19} {:>12} {:>14}  target\n",
+        "cloze prepare --jobs 1",
+        "MB",
+        "MB/s CPU best, med.",
+        "MB/s wall best, med.",
+        "input MB/s",
+        "peak of MiB"
     );
     for row in list(&results["whole"]) {
         let bytes = row["text_bytes"].as_u64().unwrap_or(0);
         let runs = list(&row["runs"]);
-        let rates = |of: &str| Rates::of(bytes, runs.iter().filter_map(|run| run[of].as_f64()).collect());
-        let cpu = rates("cpu_seconds");
+        let rates =
+            |bytes: u64, of: &str| Rates::of(bytes, runs.iter().filter_map(|run| run[of].as_f64()).collect());
+        let cpu = rates(bytes, "cpu_seconds");
         let peak = runs.iter().filter_map(|run| run["peak_bytes"].as_u64()).max();
         text += &format!(
-            "{:<30} {:>6.1} {:>17} {:>17} {:>17}  {}\n",
+            "{:<27} {:>6.1} {:>19} {:>19} {:>12.1} {:>14}  {}\n",
             row["name"].as_str().unwrap_or_default(),
             bytes as f64 / 1e6,
             cpu.shown(),
-            rates("wall_seconds").shown(),
+            rates(bytes, "wall_seconds").shown(),
+            rates(unpacked(results, row), "cpu_seconds").best,
             format!(
                 "{} {}",
                 peak.map_or("-".to_owned(), |peak| (peak >> 20).to_string()),
@@ -58,10 +65,20 @@ fn whole(results: &Value) -> String {
         if let Some(stages) = runs.last().and_then(|run| run["stages"].as_object()) {
             let stages: Vec<String> =
                 stages.iter().map(|(name, seconds)| format!("{name} {seconds}")).collect();
-            text += &format!("    seconds: {}\n", stages.join(", "));
+            text += &format!("    seconds of the last: {}\n", stages.join(", "));
         }
     }
     text
+}
+
+/// The bytes of the input of a preparation, unpacked.
+fn unpacked(results: &Value, row: &Value) -> u64 {
+    let name = match row["format"].as_str() {
+        Some("wikipedia") => "wiki_bytes",
+        Some("warc") => "warc_bytes",
+        _ => "book_bytes",
+    };
+    results["steps"][name].as_u64().unwrap_or(0)
 }
 
 /// Whether a preparation of books is as fast as it is to be.
@@ -75,7 +92,7 @@ fn verdict(results: &Value, row: &Value, best: f64) -> String {
 }
 
 fn steps(results: &Value) -> String {
-    let mut text = format!("\n{:<34} {:>8} {:>17}\n", "step by step, one thread", "MB", "MB/s best med");
+    let mut text = format!("\n{:<34} {:>8} {:>17}\n", "step by step, one thread", "MB", "MB/s best, med.");
     for step in list(&results["steps"]["steps"]) {
         let (bytes, rates) = (step["bytes"].as_u64().unwrap_or(0), rates(step));
         let shown = match bytes {
@@ -164,7 +181,7 @@ mod tests {
                 "skipped": [{ "name": "datatrove", "reason": "it is not there" }] } });
         let text = show(&results);
         assert!(text.contains("5 reached") && text.contains("5 MISSED"), "{text}");
-        assert!(text.contains("seconds: read 0.5"), "{text}");
+        assert!(text.contains("seconds of the last: read 0.5"), "{text}");
         assert!(text.contains("4.0 x") && text.contains("skipped: datatrove: it is not there"), "{text}");
     }
 }
