@@ -66,14 +66,11 @@ pub async fn documents(
     seed: u64,
 ) -> Result<Vec<ShownDocument>, PrepareError> {
     let mut shown = Vec::new();
-    let blocks = Permutation::new(dataset.blocks() as u64, Key::root(seed).named("inspect"));
-    // A few rows of each block, so that they come from all over the dataset.
-    let each = count.div_ceil(dataset.blocks().max(1)).max(1);
-    for turn in 0..blocks.len() {
+    let (blocks, each) = drawn(dataset, count, seed);
+    for block in blocks {
         if shown.len() >= count {
             break;
         }
-        let block = blocks.apply(turn) as usize;
         let rows = dataset.documents(block).await?;
         let order = Permutation::new(rows.len() as u64, Key::root(seed).named("rows").index(block as u64));
         let drawn = (0..order.len()).map(|turn| &rows[order.apply(turn) as usize]);
@@ -84,6 +81,13 @@ pub async fn documents(
         shown.extend(wanted.take(most).map(document));
     }
     Ok(shown)
+}
+
+/// The blocks in a random order, and how much to take of each, so that it comes from all over the dataset.
+fn drawn(dataset: &Dataset, count: usize, seed: u64) -> (impl Iterator<Item = usize>, usize) {
+    let order = Permutation::new(dataset.blocks() as u64, Key::root(seed).named("inspect"));
+    let each = count.div_ceil(dataset.blocks().max(1)).max(1);
+    ((0..order.len()).map(move |turn| order.apply(turn) as usize), each)
 }
 
 fn document(row: &DocRow) -> ShownDocument {
@@ -112,13 +116,11 @@ pub async fn samples(
     let spec = spec(wish)?;
     let tokenizer = dataset.tokenizer().await?;
     let mut shown = Vec::new();
-    let blocks = Permutation::new(dataset.blocks() as u64, Key::root(seed).named("inspect"));
-    let each = count.div_ceil(dataset.blocks().max(1)).max(1);
-    for turn in 0..blocks.len() {
+    let (blocks, each) = drawn(dataset, count, seed);
+    for number in blocks {
         if shown.len() >= count {
             break;
         }
-        let number = blocks.apply(turn) as usize;
         let block = dataset.block(number).await?;
         let layout = corpus::layout(block.sentence_lens(), &spec, wish.variant);
         let order =

@@ -100,7 +100,7 @@ impl Work {
         Ok(self.runtime.block_on(retry(FOLDER, || self.at.delete_all()))?)
     }
 
-    /// What was written here can be read only if it has changed meanwhile.
+    /// An object that is not what was written here: the user must begin anew.
     pub fn damaged(&self, name: &str, error: impl std::fmt::Display) -> PrepareError {
         let place = self.place(name);
         let reason = format!("what was written there has changed ({error}); remove {}", self.place(""));
