@@ -147,9 +147,10 @@ pub fn files(files: &[(&str, &[u8])], lowercase: Option<bool>) -> Result<Tokeniz
     if let Some(json) = bytes("tokenizer.json") {
         return Tokenizer::from_bytes(json);
     }
-    // A vocabulary never comes without its merges.
+    // Under another name it is alone; but a vocabulary that is alone lacks its merges.
     if let [(name, json)] = files
         && name.ends_with(".json")
+        && !["vocab.json", "encoder.json"].iter().any(|end| name.ends_with(end))
     {
         return Tokenizer::from_bytes(json);
     }

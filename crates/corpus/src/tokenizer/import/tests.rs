@@ -72,6 +72,7 @@ fn files_are_told_by_their_names() {
     assert_eq!(tokens(&pick(&[("cased/vocab.txt", vocab)]).unwrap(), "THE"), ["[UNK]"]);
     let json = pick(&[("x", b""), ("a/tokenizer.json", uncased.json())]).unwrap();
     assert_eq!(json.hash(), uncased.hash());
+    assert_eq!(pick(&[("mine.json", uncased.json())]).unwrap().hash(), uncased.hash());
     let files: [(&str, &[u8]); 2] =
         [("gpt2-encoder.json", ENCODER.as_bytes()), ("vocab.bpe", BPE.as_bytes())];
     assert_eq!(pick(&files).unwrap().kind(), TokenizerKind::ByteLevelBpe);
