@@ -1,7 +1,7 @@
 //! Who computes which micro-batch. Lanes are dealt to the members of a generation; a micro-batch follows its lane,
 //! so that a worker keeps reading the same blocks. Numerics do not depend on any of this: see `Order`.
 
-/// The lane that micro-batch `index` (counted from the start of the run) draws on.
+/// The lane that micro-batch `index` (counted from the start of its phase) draws on.
 pub fn lane_of(index: u64, lanes: u32) -> u32 {
     (index % u64::from(lanes)) as u32
 }

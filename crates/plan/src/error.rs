@@ -2,6 +2,8 @@
 
 use thiserror::Error;
 
+use crate::text::{Keys, line_of};
+
 /// A configuration that cannot be run. The user must change it; trying again does not help.
 #[derive(Debug, Clone, PartialEq, Error)]
 pub enum ConfigError {
@@ -38,8 +40,8 @@ pub enum ConfigError {
 }
 
 impl ConfigError {
-    /// The same error with the line of its key, for readers of a plan's tables (`[model]`, `[objective]`) that have not
-    /// seen the plan's text.
+    /// The same error with the line of its key, for readers of a plan's tables (`[model]`, `[objective]`)
+    /// that have not seen the plan's text.
     #[must_use]
     pub fn located_in(mut self, source: &str, text: &str) -> Self {
         if let ConfigError::UnknownKey { place, key, .. } | ConfigError::Invalid { place, key, .. } =
@@ -52,6 +54,23 @@ impl ConfigError {
             };
         }
         self
+    }
+
+    /// As [`ConfigError::located_in`], for readers of the plan of a phase: if that `[[phase]]` sets the key,
+    /// the error is about what it says there.
+    #[must_use]
+    pub fn located_in_phase(mut self, phase: usize, source: &str, text: &str) -> Self {
+        let keys = Keys::of(text);
+        let inside = |key: &str| format!("phase.{phase}.{key}");
+        match &mut self {
+            ConfigError::UnknownKey { key, nearest, .. } if keys.line(&inside(key)).is_some() => {
+                *key = inside(key);
+                *nearest = nearest.as_deref().map(inside);
+            }
+            ConfigError::Invalid { key, .. } if keys.line(&inside(key)).is_some() => *key = inside(key),
+            _ => {}
+        }
+        self.located_in(source, text)
     }
 }
 
@@ -93,10 +112,6 @@ pub fn from_toml(source: &str, text: &str, error: &toml::de::Error) -> ConfigErr
     }
 }
 
-fn line_of(text: &str, offset: usize) -> usize {
-    text.as_bytes()[..offset.min(text.len())].iter().filter(|&&byte| byte == b'\n').count() + 1
-}
-
 /// serde words its refusal "unknown field `a`, expected one of `b`, `c`": the names stand between backticks.
 fn unknown_field(message: &str) -> Option<(String, Vec<String>)> {
     if !message.starts_with("unknown field `") {
@@ -106,16 +121,47 @@ fn unknown_field(message: &str) -> Option<(String, Vec<String>)> {
     Some((names.next()?, names.collect()))
 }
 
-/// The line of `key` in `[section]`, for messages about values that parsed well but cannot be used.
+/// The line of `key` in `[section]`, for messages about values that parsed well but cannot be used. A section
+/// may be nested: `phase.1.train` is what the second `[[phase]]` says about `train`.
 pub fn locate(text: &str, section: &str, key: &str) -> Option<usize> {
-    let mut inside = false;
-    for (number, line) in text.lines().enumerate() {
-        let line = line.trim();
-        if let Some(header) = line.strip_prefix('[') {
-            inside = header.trim_end().trim_end_matches(']') == section;
-        } else if inside && line.split('=').next().is_some_and(|name| name.trim() == key) {
-            return Some(number + 1);
-        }
+    Keys::of(text).line(&format!("{section}.{key}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const TEXT: &str =
+        "[objective]\nmax_len = 8\nformat = \"x\"\n[[phase]]\n[[phase]]\nobjective.max_len = 9\n";
+
+    fn invalid(key: &str) -> ConfigError {
+        ConfigError::Invalid { place: "?".into(), key: key.into(), reason: "is wrong".into() }
     }
-    None
+
+    #[test]
+    fn a_mistake_is_located_in_the_phase_that_says_it() {
+        let located = |phase, key: &str| match phase {
+            Some(phase) => invalid(key).located_in_phase(phase, "a.toml", TEXT).to_string(),
+            None => invalid(key).located_in("a.toml", TEXT).to_string(),
+        };
+        assert_eq!(located(None, "objective.max_len"), "a.toml:2: `objective.max_len` is wrong");
+        assert_eq!(located(Some(0), "objective.max_len"), "a.toml:2: `objective.max_len` is wrong");
+        assert_eq!(located(Some(1), "objective.max_len"), "a.toml:6: `phase.1.objective.max_len` is wrong");
+        assert_eq!(located(Some(1), "objective.format"), "a.toml:3: `objective.format` is wrong");
+        assert_eq!(located(Some(1), "model.layers"), "a.toml: `model.layers` is wrong");
+    }
+
+    #[test]
+    fn an_unknown_key_of_a_phase_keeps_its_remedy() {
+        let error = ConfigError::UnknownKey {
+            place: "?".into(),
+            key: "objective.max_len".into(),
+            nearest: Some("objective.max_length".into()),
+            known: Vec::new(),
+        };
+        assert_eq!(
+            error.located_in_phase(1, "a.toml", TEXT).to_string(),
+            "a.toml:6: unknown key `phase.1.objective.max_len`; did you mean `phase.1.objective.max_length`?"
+        );
+    }
 }

@@ -1,11 +1,11 @@
-//! The order of a run's samples, as arithmetic. Blocks are dealt to lanes by a keyed permutation, windows of
-//! blocks are permuted inside each lane, and micro-batches are taken from the lanes round robin. What micro-batch
-//! `g` holds is a function of (counts, seed, lanes, window, micro-batch size, g): nothing here knows a worker, and
-//! a run's position is one integer.
+//! The order of the samples of a phase (or of a run in one piece), as arithmetic. Blocks are dealt to lanes
+//! by a keyed permutation, windows of blocks are permuted inside each lane, and micro-batches are taken from
+//! the lanes round robin. What micro-batch `g` holds is a function of (counts, key, lanes, window,
+//! micro-batch size, g): nothing here knows a worker, and a position in the phase is one integer.
 //!
-//! Lanes end unevenly. Each lane gives whole micro-batches as long as every lane can; what is left of all lanes is
-//! permuted once more and forms the tail of the epoch, whose last micro-batch may be short. So an epoch holds every
-//! sample exactly once and `ceil(samples / micro_batch)` micro-batches.
+//! Lanes end unevenly. Each lane gives whole micro-batches as long as every lane can; what is left of all
+//! lanes is permuted once more and forms the tail of the epoch, whose last micro-batch may be short. So an
+//! epoch holds every sample exactly once and `ceil(samples / micro_batch)` micro-batches.
 
 use crate::{Key, Permutation};
 
@@ -137,7 +137,8 @@ impl Lane {
     }
 }
 
-/// The whole run's order: epochs end to end, each with its own shuffle and its own variant of packing.
+/// The order of a phase, or of a run in one piece: epochs end to end, each with its own shuffle and its own
+/// variant of packing.
 #[derive(Clone, Debug)]
 pub struct Order {
     /// `counts[variant][block]` samples.
@@ -147,13 +148,13 @@ pub struct Order {
 }
 
 impl Order {
-    /// The order of a run with the given seed over `counts[variant][block]` samples.
-    /// Epoch `e` uses variant `e mod counts.len()`.
+    /// The order over `counts[variant][block]` samples of the phase that `key` stands for
+    /// ([`crate::Phase::key`]). Epoch `e` uses variant `e mod counts.len()`.
     ///
     /// # Panics
     /// If a variant has no samples: a run over nothing has no order.
-    pub fn new(counts: Vec<Vec<u32>>, seed: u64, shape: OrderShape) -> Self {
-        let order = Order { counts, key: Key::root(seed).named("order"), shape };
+    pub fn new(counts: Vec<Vec<u32>>, key: Key, shape: OrderShape) -> Self {
+        let order = Order { counts, key: key.named("order"), shape };
         assert!(
             (0..order.variants()).all(|variant| order.epoch_len(variant) > 0),
             "a dataset without samples"
@@ -181,7 +182,7 @@ impl Order {
         self.epoch_samples(epoch).div_ceil(u64::from(self.shape.micro_batch))
     }
 
-    /// The epoch of the run's micro-batch `index`, and its place in that epoch.
+    /// The epoch of the phase's micro-batch `index`, and its place in that epoch.
     pub fn locate(&self, index: u64) -> (u64, u64) {
         let cycle: u64 = (0..self.variants()).map(|variant| self.epoch_len(variant)).sum();
         let (mut epoch, mut rest) = (index / cycle * self.variants(), index % cycle);
@@ -244,7 +245,7 @@ mod tests {
             counts in prop::collection::vec(1u32..20, 1..20), seed: u64, shape in shapes(),
             world in 1u32..9, per_step in 1u64..12,
         ) {
-            let order = Order::new(vec![counts], seed, shape);
+            let order = Order::new(vec![counts], Key::root(seed), shape);
             let content = |index| {
                 let (epoch, place) = order.locate(index);
                 (epoch, order.epoch(epoch).micro_batch(place))
@@ -267,7 +268,7 @@ mod tests {
         fn epochs_follow_one_another(
             a in prop::collection::vec(1u32..9, 1..9), b in prop::collection::vec(1u32..9, 1..9), shape in shapes(),
         ) {
-            let order = Order::new(vec![a, b], 7, shape);
+            let order = Order::new(vec![a, b], Key::root(7), shape);
             let (mut epoch, mut place) = (0, 0);
             for index in 0..200 {
                 prop_assert_eq!(order.locate(index), (epoch, place));
@@ -280,9 +281,18 @@ mod tests {
     }
 
     #[test]
+    fn the_order_is_pinned() {
+        // A change here changes every run ever made: it must be on purpose.
+        let shape = OrderShape { lanes: 8, window: 16, micro_batch: 8 };
+        let found = Order::new(vec![vec![50; 4]], Key::root(7), shape).epoch(1).micro_batch(2);
+        let found: Vec<(u32, u32)> = found.iter().map(|sample| (sample.block, sample.index)).collect();
+        assert_eq!(found, [(3, 5), (2, 31), (1, 6), (2, 14), (1, 39), (3, 8), (0, 11), (2, 24)]);
+    }
+
+    #[test]
     fn epochs_differ() {
         let shape = OrderShape { lanes: 2, window: 2, micro_batch: 4 };
-        let order = Order::new(vec![vec![50; 4]], 1, shape);
+        let order = Order::new(vec![vec![50; 4]], Key::root(1), shape);
         assert_ne!(order.epoch(0).micro_batch(0), order.epoch(1).micro_batch(0));
     }
 
