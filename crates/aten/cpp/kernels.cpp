@@ -6,8 +6,10 @@
 
 #include <ATen/Parallel.h>
 
+#include <algorithm>
 #include <atomic>
 #include <cmath>
+#include <vector>
 
 #if defined(__x86_64__)
 #include <immintrin.h>
@@ -77,6 +79,18 @@ void adam(float* param, const float* grad, float* exp_avg, float* exp_avg_sq, in
   }
 }
 
+void direction(const float* param, float* grad, float* exp_avg, float* exp_avg_sq, int64_t n, const cloze_adam& args) {
+  const cloze_adam a = args;
+  for (int64_t i = 0; i < n; ++i) {
+    const float g = grad[i];
+    const float m = a.beta1 * exp_avg[i] + a.one_minus_beta1 * g;
+    const float v = a.beta2 * exp_avg_sq[i] + (a.one_minus_beta2 * g) * g;
+    exp_avg[i] = m;
+    exp_avg_sq[i] = v;
+    grad[i] = (a.step_size * m) / (std::sqrt(v) / a.sqrt_bias_correction2 + a.eps) + a.decay * param[i];
+  }
+}
+
 } // namespace
 
 cloze_status cloze_fixed_accumulate(int64_t* acc, const float* grad, int64_t n, int32_t* overflowed) {
@@ -111,5 +125,38 @@ cloze_status cloze_adam_step(float* param, const float* grad, float* exp_avg, fl
     at::parallel_for(0, n, kGrain, [&](int64_t begin, int64_t end) {
       pass(param + begin, grad + begin, exp_avg + begin, exp_avg_sq + begin, end - begin, *args);
     });
+  });
+}
+
+cloze_status cloze_adam_direction(const float* param, float* grad, float* exp_avg, float* exp_avg_sq, int64_t n,
+                                  const cloze_adam* args) {
+  return cloze::guarded([&] {
+    at::parallel_for(0, n, kGrain, [&](int64_t begin, int64_t end) {
+      direction(param + begin, grad + begin, exp_avg + begin, exp_avg_sq + begin, end - begin, *args);
+    });
+  });
+}
+
+cloze_status cloze_norm(const float* values, int64_t n, double* out) {
+  return cloze::guarded([&] {
+    // One partial sum per piece of fixed length, added up in order: the same bits for any number of threads.
+    const int64_t pieces = (n + kGrain - 1) / kGrain;
+    std::vector<double> sums(static_cast<size_t>(pieces), 0.0);
+    at::parallel_for(0, pieces, 1, [&](int64_t first, int64_t last) {
+      for (int64_t piece = first; piece < last; ++piece) {
+        const int64_t end = std::min(n, (piece + 1) * kGrain);
+        double sum = 0.0;
+        for (int64_t i = piece * kGrain; i < end; ++i) {
+          const double value = values[i];
+          sum += value * value;
+        }
+        sums[static_cast<size_t>(piece)] = sum;
+      }
+    });
+    double total = 0.0;
+    for (const double sum : sums) {
+      total += sum;
+    }
+    *out = std::sqrt(total);
   });
 }

@@ -39,6 +39,12 @@ struct cloze_adam {
 cloze_status cloze_adam_step(float* param, const float* grad, float* exp_avg, float* exp_avg_sq, int64_t n,
                              const cloze_adam* args);
 
+// Like cloze_adam_step without bias correction or with it (TORCH), but leaves `param` alone and turns `grad` into the
+// direction m / denominator * step_size + decay * param.
+cloze_status cloze_adam_direction(const float* param, float* grad, float* exp_avg, float* exp_avg_sq, int64_t n,
+                                  const cloze_adam* args);
+cloze_status cloze_norm(const float* values, int64_t n, double* out);
+
 // runtime.cpp
 cloze_status cloze_set_deterministic(int32_t on);
 cloze_status cloze_set_interop_threads(int32_t n);

@@ -76,16 +76,7 @@ pub fn step(
     exp_avg_sq: &Tensor,
     args: &AdamArgs,
 ) -> Result<(), Error> {
-    let n = param.numel();
-    for (name, tensor) in [("param", param), ("grad", grad), ("exp_avg", exp_avg), ("exp_avg_sq", exp_avg_sq)]
-    {
-        check::dense(name, tensor)?;
-        check::kind(name, tensor, &[Kind::Float])?;
-        check::numel(name, tensor, n)?;
-    }
-    if args.step == 0 || !(0.0..1.0).contains(&args.beta1) || !(0.0..1.0).contains(&args.beta2) {
-        return Err(Error::Torch(format!("steps count from 1 and betas lie in [0, 1): {args:?}")));
-    }
+    let n = checked(param, grad, exp_avg, exp_avg_sq, args)?;
     if n == 0 {
         return Ok(());
     }
@@ -101,4 +92,82 @@ pub fn step(
         )
     };
     status.into_result()
+}
+
+/// The first half of LAMB (You et al. 2020): updates the moments, and turns `grad` into the direction
+/// `m/(√v + eps) + wd p`, which the caller scales tensor by tensor ([`norm`]). The variant says whether the moments are
+/// corrected for their bias ([`AdamVariant::Torch`]) or not ([`AdamVariant::NoBiasCorrection`], as in ALBERT's
+/// `lamb_optimizer.py`); the learning rate plays no part.
+///
+/// # Errors
+/// As [`step`]; [`Error::Torch`] for the fairseq variant, which no LAMB has.
+pub fn direction(
+    param: &Tensor,
+    grad: &Tensor,
+    exp_avg: &Tensor,
+    exp_avg_sq: &Tensor,
+    args: &AdamArgs,
+) -> Result<(), Error> {
+    let n = checked(param, grad, exp_avg, exp_avg_sq, args)?;
+    let mut scalars = AdamArgs { lr: 1.0, ..*args }.scalars();
+    match args.variant {
+        AdamVariant::Fairseq => return Err(Error::Torch("LAMB has no fairseq variant".into())),
+        AdamVariant::Torch => {}
+        AdamVariant::NoBiasCorrection => scalars.sqrt_bias_correction2 = 1.0,
+    }
+    scalars.decay = args.weight_decay as f32;
+    if n == 0 {
+        return Ok(());
+    }
+    // SAFETY: four contiguous f32 buffers of n elements each, checked above; the scalars live through the call.
+    let status = unsafe {
+        ffi::cloze_adam_direction(
+            param.data_ptr().cast::<f32>(),
+            grad.data_ptr().cast::<f32>(),
+            exp_avg.data_ptr().cast::<f32>(),
+            exp_avg_sq.data_ptr().cast::<f32>(),
+            n as i64,
+            &scalars,
+        )
+    };
+    status.into_result()
+}
+
+/// The L2 norm of a contiguous `Float` tensor, summed in `f64`, with the same bits for any number of threads.
+///
+/// # Errors
+/// [`Error::Torch`] for a tensor of another kind, device or layout.
+pub fn norm(values: &Tensor) -> Result<f64, Error> {
+    check::dense("values", values)?;
+    check::kind("values", values, &[Kind::Float])?;
+    let mut norm = 0.0;
+    if values.numel() == 0 {
+        return Ok(norm);
+    }
+    // SAFETY: contiguous f32 memory of that many elements, and a place for one f64.
+    let status =
+        unsafe { ffi::cloze_norm(values.data_ptr().cast::<f32>(), values.numel() as i64, &mut norm) };
+    status.into_result()?;
+    Ok(norm)
+}
+
+/// The number of elements of four buffers that fit together.
+fn checked(
+    param: &Tensor,
+    grad: &Tensor,
+    exp_avg: &Tensor,
+    exp_avg_sq: &Tensor,
+    args: &AdamArgs,
+) -> Result<usize, Error> {
+    let n = param.numel();
+    for (name, tensor) in [("param", param), ("grad", grad), ("exp_avg", exp_avg), ("exp_avg_sq", exp_avg_sq)]
+    {
+        check::dense(name, tensor)?;
+        check::kind(name, tensor, &[Kind::Float])?;
+        check::numel(name, tensor, n)?;
+    }
+    if args.step == 0 || !(0.0..1.0).contains(&args.beta1) || !(0.0..1.0).contains(&args.beta2) {
+        return Err(Error::Torch(format!("steps count from 1 and betas lie in [0, 1): {args:?}")));
+    }
+    Ok(n)
 }

@@ -97,6 +97,16 @@ unsafe extern "C" {
         args: *const Adam,
     ) -> Status;
 
+    pub(crate) fn cloze_adam_direction(
+        param: *const f32,
+        grad: *mut f32,
+        exp_avg: *mut f32,
+        exp_avg_sq: *mut f32,
+        n: i64,
+        args: *const Adam,
+    ) -> Status;
+    pub(crate) fn cloze_norm(values: *const f32, n: i64, out: *mut f64) -> Status;
+
     pub(crate) fn cloze_set_deterministic(on: i32) -> Status;
     pub(crate) fn cloze_set_interop_threads(n: i32) -> Status;
     pub(crate) fn cloze_cpu_capability() -> *mut c_char;

@@ -28,7 +28,7 @@ pub fn decode(fixed: i64) -> f64 {
 
 /// Adds a gradient to a fixed-point accumulator: `acc[offset + i] += round(grad[i] * 2^52)`, in one pass.
 ///
-/// `acc` is a contiguous `Int64` tensor; `grad` is a `Float` tensor of any shape, taken in row-major order, whose
+/// `acc` is a contiguous `Int64` tensor; `grad` is a `Float` or `BFloat16` tensor of any shape, taken in row-major order, whose
 /// elements fall into `acc[offset..offset + n]`. Returns true if any element was not finite or not within ±2^11: such
 /// elements add 0, so the sum stays defined and the step can be called off by everyone alike.
 ///
@@ -38,8 +38,9 @@ pub fn accumulate(acc: &Tensor, offset: i64, grad: &Tensor) -> Result<bool, Erro
     check::dense("acc", acc)?;
     check::kind("acc", acc, &[Kind::Int64])?;
     check::on_cpu("grad", grad)?;
-    check::kind("grad", grad, &[Kind::Float])?;
-    let grad = grad.f_contiguous()?;
+    check::kind("grad", grad, &[Kind::Float, Kind::BFloat16])?;
+    // A gradient of fewer bits is a gradient of more bits, exactly.
+    let grad = grad.f_to_kind(Kind::Float)?.f_contiguous()?;
     let (total, n) = (acc.numel(), grad.numel());
     let start =
         usize::try_from(offset).ok().filter(|start| start.checked_add(n).is_some_and(|end| end <= total));

@@ -4,20 +4,24 @@
 //! This room knows no files, no clock and no processes. It knows neither optimizers nor clusters: a family says
 //! which tensors exist and what the loss is, and others move the tensors.
 
+mod albert;
+mod bert;
 mod common;
+mod electra;
 mod example;
 mod parameter;
 mod recipe;
 mod registry;
 mod roberta;
 mod settings;
+mod spanbert;
 
 #[cfg(feature = "torch")]
 mod network;
 
-pub use example::{Example, HostBatch};
+pub use example::{Example, HostBatch, SpanTarget, SpanTargets};
 #[cfg(feature = "torch")]
-pub use network::{LossSums, Network, Parameters};
+pub use network::{Draws, Losses, Network, Parameters, Ratio, TermSum};
 pub use parameter::{Init, ParameterSpec};
-pub use recipe::Recipe;
-pub use registry::{FAMILIES, Family, RecipeResult, find};
+pub use recipe::{Export, ExportFile, ExportTensor, Normaliser, Recipe, Term};
+pub use registry::{FAMILIES, Family, RecipeResult, find, find_exported};

@@ -37,7 +37,18 @@ pub enum Init {
         /// The row that is zero instead (the padding of an embedding).
         zero_row: Option<usize>,
     },
+    /// Normally distributed around 0, drawn again where it lies more than two standard deviations away (TensorFlow's
+    /// `truncated_normal_initializer`).
+    TruncatedNormal {
+        /// The standard deviation before the tails are cut.
+        std: f64,
+    },
+    /// Uniform within ±√(6 / (rows + columns)): TensorFlow's choice where nobody chooses (Glorot & Bengio 2010).
+    GlorotUniform,
 }
+
+/// The share of a normal distribution that lies more than two standard deviations below its mean.
+const TAIL: f64 = 0.022_750_131_948_179_2;
 
 impl ParameterSpec {
     /// A trained matrix or table, with weight decay.
@@ -78,16 +89,26 @@ impl ParameterSpec {
             Init::Zeros => vec![0.0; self.len()],
             Init::Ones => vec![1.0; self.len()],
             Init::Normal { std, zero_row } => {
-                let mut stream = Key::root(seed).named("init").named(&self.name).stream();
-                let mut values: Vec<f32> =
-                    (0..self.len()).map(|_| (std * standard_normal(stream.uniform())) as f32).collect();
+                let mut values = self.drawn(seed, |uniform| std * standard_normal(uniform));
                 if let Some(row) = zero_row {
                     let width: usize = self.shape[1..].iter().product();
                     values[row * width..(row + 1) * width].fill(0.0);
                 }
                 values
             }
+            Init::TruncatedNormal { std } => {
+                self.drawn(seed, |uniform| std * standard_normal(TAIL + uniform * (1.0 - 2.0 * TAIL)))
+            }
+            Init::GlorotUniform => {
+                let limit = (6.0 / self.shape.iter().sum::<usize>() as f64).sqrt();
+                self.drawn(seed, |uniform| (2.0 * uniform - 1.0) * limit)
+            }
         }
+    }
+
+    fn drawn(&self, seed: u64, value: impl Fn(f64) -> f64) -> Vec<f32> {
+        let mut stream = Key::root(seed).named("init").named(&self.name).stream();
+        (0..self.len()).map(|_| value(stream.uniform()) as f32).collect()
     }
 }
 
@@ -110,5 +131,19 @@ mod tests {
         assert_ne!(values, table.initial_values(8));
         let other = ParameterSpec { name: "other".into(), ..table };
         assert_ne!(values, other.initial_values(7));
+    }
+
+    #[test]
+    fn truncated_normal_values_stay_within_two_deviations() {
+        let table = ParameterSpec::weight("table", &[300, 300], Init::TruncatedNormal { std: 0.02 });
+        let values: Vec<f64> = table.initial_values(1).iter().map(|&value| f64::from(value) / 0.02).collect();
+        assert!(values.iter().all(|value| value.abs() <= 2.0 + 1e-6));
+        let variance = values.iter().map(|value| value * value).sum::<f64>() / values.len() as f64;
+        // 1 - 4 φ(2) / (1 - 2 Φ(-2))
+        assert!((variance - 0.7737).abs() < 0.01, "{variance}");
+        let glorot = ParameterSpec::weight("dense", &[20, 40], Init::GlorotUniform).initial_values(1);
+        let limit = 0.1_f64.sqrt() as f32;
+        let greatest = glorot.iter().fold(0.0, |greatest: f32, value| greatest.max(value.abs()));
+        assert!(greatest <= limit && greatest > 0.98 * limit, "{greatest}");
     }
 }

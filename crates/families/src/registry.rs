@@ -5,7 +5,7 @@ use std::sync::Arc;
 use corpus::Vocabulary;
 use plan::{ConfigError, RunPlan, nearest};
 
-use crate::{Recipe, roberta};
+use crate::{Recipe, albert, bert, electra, roberta, spanbert};
 
 /// What the other rooms can ask of a family by its name.
 #[derive(Clone, Copy, Debug)]
@@ -23,7 +23,8 @@ pub struct Family {
 pub type RecipeResult = Result<Arc<dyn Recipe>, ConfigError>;
 
 /// All families.
-pub const FAMILIES: &[Family] = &[roberta::FAMILY];
+pub const FAMILIES: &[Family] =
+    &[bert::FAMILY, albert::FAMILY, roberta::FAMILY, electra::FAMILY, spanbert::FAMILY];
 
 /// The family of that name.
 ///
@@ -39,6 +40,16 @@ pub fn find(name: &str) -> Result<&'static Family, ConfigError> {
         let reason = format!("is `{name}`, which is no family that is known; {remedy}");
         ConfigError::Invalid { place: "configuration".into(), key: "model.family".into(), reason }
     })
+}
+
+/// The family of an exported `config.json`.
+///
+/// # Errors
+/// As [`find`].
+pub fn find_exported(config: &serde_json::Value) -> Result<&'static Family, ConfigError> {
+    // A family whose network Transformers has under another name says so itself.
+    let name = config["cloze_family"].as_str().or(config["model_type"].as_str());
+    find(name.unwrap_or_default())
 }
 
 #[cfg(test)]

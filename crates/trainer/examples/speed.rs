@@ -21,7 +21,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let specials = Specials { bos: 0, pad: 1, eos: 2, unk: 3, mask: VOCABULARY - 1 };
     let vocabulary = Vocabulary::new(VOCABULARY, specials, |_| true);
     let recipe = (families::find(&plan.model.family)?.parse)(&plan, &path, &vocabulary)?;
-    let mut trainer = Trainer::new(&plan, recipe.clone(), Device::Cpu)?;
+    let mut trainer = Trainer::new(&plan, std::slice::from_ref(&recipe), Device::Cpu)?;
     trainer.initialise()?;
     println!("{} parameters, {} threads", trainer.model().parameters(), plan.train.threads);
 
@@ -31,7 +31,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         // Samples of whole sentences are a little shorter than what they may be.
         let len = room - stream.below(room / 8);
         let ids: Vec<u32> = (0..len).map(|_| 4 + stream.below(u64::from(VOCABULARY) - 5) as u32).collect();
-        recipe.example(&Sample::new([ids.as_slice()]), Key::root(2).index(index))
+        recipe.example(&Sample::new([ids.as_slice()]), &ids, Key::root(2).index(index))
     };
     let rows = u64::from(plan.train.micro_batch);
     let batches: Vec<_> = (0..plan.micro_batches())

@@ -9,13 +9,15 @@ mod digest;
 mod error;
 mod layout;
 mod model;
+mod objective;
+mod optimizer;
 mod step;
 mod tally;
 mod trainer;
 
 pub use error::Error;
 pub use model::{Evaluation, Model, Predictions};
-pub use step::{Applied, Reduced};
+pub use step::{Applied, Measure, Reduced, measure};
 pub use tally::Tally;
 pub use trainer::{StateTensor, Trainer};
 

@@ -2,19 +2,23 @@
 
 use std::collections::BTreeSet;
 
-use families::{HostBatch, Network, Parameters, Recipe};
-use plan::nearest;
+use aten::fixed;
+use families::{Draws, HostBatch, Losses, Network, Parameters, Recipe};
+use plan::{Key, Precision, nearest};
 use tch::{Device, Kind, Tensor, no_grad};
 
-use crate::Error;
 use crate::layout::{Layout, Slot};
+use crate::objective::Objective;
+use crate::{Error, Measure, Tally};
 
 /// Weights and what computes with them.
 pub struct Model {
     pub(crate) layout: Layout,
     /// All weights: `Float` [N].
     pub(crate) weights: Tensor,
-    /// Views of `weights` that are trained, as autograd sees them, and where they begin.
+    /// The weights that the network computes with: `weights` itself, or a copy in another precision.
+    computed: Tensor,
+    /// Views of `computed` that are trained, as autograd sees them, and where they begin.
     pub(crate) leaves: Vec<Tensor>,
     pub(crate) leaf_starts: Vec<i64>,
     pub(crate) network: Box<dyn Network>,
@@ -45,33 +49,84 @@ impl Predictions {
     }
 }
 
-/// The sums that a batch contributes to an evaluation.
-#[derive(Clone, Copy, Debug, PartialEq)]
+/// What an evaluation adds up: sums over batches, in any order.
 pub struct Evaluation {
-    /// Sum of the losses, in nats.
-    pub loss_sum: f64,
-    /// Positions that were predicted.
-    pub targets: u64,
-    /// Those that were predicted right.
-    pub correct: u64,
+    objective: Objective,
+    tally: Tally,
+    /// What a network samples from its own predictions comes from here.
+    key: Key,
+}
+
+impl Evaluation {
+    /// Nothing yet, for a model of that recipe. Whatever is drawn follows from `seed` alone.
+    pub fn new(recipe: &dyn Recipe, seed: u64) -> Self {
+        let key = Key::root(seed).named("evaluation");
+        Evaluation { objective: Objective::new(recipe, 1, 1), tally: Tally::default(), key }
+    }
+
+    /// The loss of the objective: the weighted sum of the means of its terms, in nats.
+    pub fn loss(&self) -> f64 {
+        self.objective.loss(&self.tally)
+    }
+
+    /// The mean of each term, and the ratios counted beside them.
+    pub fn measures(&self) -> Vec<Measure> {
+        self.objective.measures(&self.tally)
+    }
+
+    /// What was counted.
+    pub fn tally(&self) -> &Tally {
+        &self.tally
+    }
+
+    /// The sums, to be added to those of other members: [`Evaluation::put`] them back.
+    ///
+    /// # Errors
+    /// What libtorch refuses.
+    pub fn sums(&self) -> Result<Tensor, Error> {
+        let sums = Tensor::f_zeros([Tally::LEN as i64], (Kind::Int64, Device::Cpu))?;
+        self.tally.write(&sums, 0)?;
+        Ok(sums)
+    }
+
+    /// Takes over sums.
+    ///
+    /// # Errors
+    /// What libtorch refuses.
+    pub fn put(&mut self, sums: &Tensor) -> Result<(), Error> {
+        self.tally = Tally::read(sums, 0)?;
+        Ok(())
+    }
 }
 
 impl Model {
-    /// The network of `recipe`, with zeros for weights.
+    /// The network of `recipe`, with zeros for weights, in 32-bit floating point.
     ///
     /// # Errors
     /// [`Error::Device`] for a device that cannot be used.
     pub fn new(recipe: &dyn Recipe, device: Device) -> Result<Self, Error> {
+        Model::with_precision(recipe, device, Precision::Fp32)
+    }
+
+    /// The same, computing in that precision; the weights themselves are 32-bit numbers in any case.
+    ///
+    /// # Errors
+    /// As [`Model::new`].
+    pub fn with_precision(recipe: &dyn Recipe, device: Device, precision: Precision) -> Result<Self, Error> {
         if device != Device::Cpu {
             return Err(Error::Device(format!("{device:?}")));
         }
         let layout = Layout::new(recipe.parameters());
         let weights = Tensor::f_zeros([layout.len as i64], (Kind::Float, device))?;
+        let computed = match precision {
+            Precision::Fp32 => weights.shallow_clone(),
+            Precision::Bf16 => weights.f_to_kind(Kind::BFloat16)?,
+        };
         let (mut parameters, mut leaves, mut leaf_starts) = (Vec::new(), Vec::new(), Vec::new());
         for leaf in &layout.leaves {
             let start = leaf.start as i64;
             let view =
-                weights.f_narrow(0, start, leaf.shape.iter().product())?.f_view(leaf.shape.as_slice())?;
+                computed.f_narrow(0, start, leaf.shape.iter().product())?.f_view(leaf.shape.as_slice())?;
             let view = view.f_detach()?.f_set_requires_grad(leaf.trained)?;
             if leaf.trained {
                 leaves.push(view.shallow_clone());
@@ -81,7 +136,15 @@ impl Model {
         }
         let network = recipe.build(&parameters.into_iter().collect::<Parameters>());
         let missing = layout.slots.iter().map(|slot| slot.spec.name.clone()).collect();
-        Ok(Model { layout, weights, leaves, leaf_starts, network, missing })
+        Ok(Model { layout, weights, computed, leaves, leaf_starts, network, missing })
+    }
+
+    /// Brings what the network computes with up to the weights, after these have changed.
+    pub(crate) fn refresh(&mut self) -> Result<(), Error> {
+        if self.computed.f_kind()? != Kind::Float {
+            no_grad(|| self.computed.f_copy_(&self.weights))?;
+        }
+        Ok(())
     }
 
     /// The weights that training starts from: a function of the seed, with the same bits in every process.
@@ -94,7 +157,7 @@ impl Model {
             aten::copy_from_bytes(&self.weights, slot.bytes().start, aten::bytes(&values)?)?;
         }
         self.missing.clear();
-        Ok(())
+        self.refresh()
     }
 
     /// Takes over one tensor, named as in an exported file: little-endian `f32`.
@@ -111,8 +174,14 @@ impl Model {
     ///
     /// # Errors
     /// [`Error::MissingTensors`] if a tensor was never loaded.
-    pub fn finish_load(&self) -> Result<(), Error> {
-        missing(&self.missing)
+    pub fn finish_load(&mut self) -> Result<(), Error> {
+        missing(&self.missing)?;
+        self.refresh()
+    }
+
+    /// The names of all tensors that were not loaded yet.
+    pub fn missing(&self) -> impl Iterator<Item = &str> {
+        self.missing.iter().map(String::as_str)
     }
 
     /// Number of parameters, frozen ones included.
@@ -131,14 +200,36 @@ impl Model {
         Ok(Predictions { logits: words.iter().map(|&word| f32::from_ne_bytes(word)).collect(), vocabulary })
     }
 
-    /// The loss of a batch without dropout and without learning from it.
+    /// Adds the losses of batch number `index` to an evaluation, without dropout and without learning from it.
     ///
     /// # Errors
     /// What libtorch says of a batch that does not fit the network.
-    pub fn evaluate(&self, batch: &HostBatch) -> Result<Evaluation, Error> {
-        let sums = no_grad(|| self.network.loss(batch, None))?;
-        let loss_sum = f64::try_from(&sums.loss)?;
-        Ok(Evaluation { loss_sum, targets: batch.targets(), correct: i64::try_from(&sums.correct)? as u64 })
+    pub fn evaluate(&self, index: u64, batch: &HostBatch, into: &mut Evaluation) -> Result<(), Error> {
+        let draws = Draws::evaluation(into.key.index(index));
+        let losses = no_grad(|| self.network.losses(batch, &draws))?;
+        let counted = self.count(batch, &losses, |term| into.objective.expected(term))?;
+        into.tally.add(&counted);
+        Ok(())
+    }
+
+    /// What a micro-batch counts.
+    pub(crate) fn count(
+        &self,
+        batch: &HostBatch,
+        losses: &Losses,
+        expected: impl Fn(usize) -> f64,
+    ) -> Result<Tally, Error> {
+        let mut tally = Tally { micro_batches: 1, tokens: batch.tokens(), ..Tally::default() };
+        for (index, term) in losses.terms.iter().enumerate() {
+            let loss = fixed::encode(f64::try_from(&term.sum)? / expected(index));
+            tally.targets[index] = term.targets;
+            tally.losses[index] = loss.unwrap_or(0);
+            tally.overflowed |= u64::from(loss.is_none());
+        }
+        for (index, ratio) in losses.ratios.iter().enumerate() {
+            tally.ratios[index] = [i64::try_from(&ratio.hits)? as u64, i64::try_from(&ratio.of)? as u64];
+        }
+        Ok(tally)
     }
 
     pub(crate) fn slot(&self, name: &str) -> Result<&Slot, Error> {

@@ -1,22 +1,31 @@
 //! What a step reports: after the reduction, and after the update. Plain data.
 
 /// A step whose gradient is summed over the whole generation. The same on every member, to the bit.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Reduced {
-    /// Mean loss over all targets of the step, in nats; 0 if there are none.
+    /// The loss: the weighted sum of the means of its terms over all targets of the step, in nats.
     pub loss: f64,
-    /// Share of the targets that were predicted right; 0 if there are none.
-    pub accuracy: f64,
-    /// Positions that were predicted.
+    /// The mean of each term, and the ratios counted beside them.
+    pub measures: Vec<Measure>,
+    /// Targets of the first term: masked positions.
     pub targets: u64,
     /// Tokens that are not padding.
     pub tokens: u64,
-    /// Global L2 norm of the mean gradient, before clipping.
+    /// Global L2 norm of the step's gradient, before clipping.
     pub grad_norm: f64,
     /// A hash of the summed gradient and counts.
     pub digest: u128,
     /// Whether some micro-batch had a number that is not finite or too large. Such a step changes nothing.
     pub overflowed: bool,
+}
+
+/// A number with a name.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Measure {
+    /// A term of the loss (`mlm`, `nsp`, …) or a ratio (`mlm_accuracy`, …).
+    pub name: &'static str,
+    /// A mean loss in nats, or a share.
+    pub value: f64,
 }
 
 /// What became of a step.
@@ -28,4 +37,9 @@ pub struct Applied {
     pub learning_rate: f64,
     /// Whether it was left out because it had overflowed.
     pub skipped: bool,
+}
+
+/// The measure of that name.
+pub fn measure(measures: &[Measure], name: &str) -> Option<f64> {
+    measures.iter().find(|measure| measure.name == name).map(|measure| measure.value)
 }

@@ -4,17 +4,18 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use aten::adam::{AdamArgs, AdamVariant};
 use aten::fixed;
 use collective::Collective;
-use families::{HostBatch, Recipe};
-use plan::{Key, OptimizerKind, RunPlan};
+use families::{Draws, HostBatch, Recipe};
+use plan::{Key, Phase, RunPlan};
 use tch::{Device, Kind, Tensor};
 
 use crate::digest::digest;
-use crate::layout::{ROW, Slot, Span};
+use crate::layout::{ROW, Slot};
 use crate::model::{load_into, missing};
-use crate::{Applied, Error, Model, Reduced, Tally};
+use crate::objective::Objective;
+use crate::optimizer::{self, Buffers};
+use crate::{Applied, Error, Evaluation, Model, Reduced, Tally};
 
 /// The parts of the state, in the order of their buffers: the prefixes of [`StateTensor::name`].
 const PARTS: [&str; 3] = ["model", "exp_avg", "exp_avg_sq"];
@@ -22,19 +23,20 @@ const PARTS: [&str; 3] = ["model", "exp_avg", "exp_avg_sq"];
 /// Weights, moments and the step in the making.
 pub struct Trainer {
     plan: RunPlan,
+    /// The plan's phases, and the recipe of each: they differ in their objective, not in their network.
+    phases: Vec<(Phase, Arc<dyn Recipe>)>,
     model: Model,
     /// First and second moments: `Float` [N] each.
     exp_avg: Tensor,
     exp_avg_sq: Tensor,
     /// The sum of this step's gradients as fixed point, and behind it the tally: `Int64` [N + [`Tally::LEN`]].
     accumulator: Tensor,
-    /// The step's mean gradient, after [`Trainer::reduce`]: `Float` [N].
+    /// The step's gradient, after [`Trainer::reduce`]: `Float` [N].
     gradient: Tensor,
-    spans: Vec<Span>,
     /// Steps that are done, those that were skipped included.
     step: u64,
-    /// Micro-batches' losses are divided by this before they are summed.
-    expected_targets: f64,
+    /// The loss of the step at hand.
+    objective: Objective,
     tally: Tally,
     reduced: Option<Reduced>,
     missing: BTreeSet<String>,
@@ -60,39 +62,34 @@ impl Trainer {
     pub fn begin(&mut self) -> Result<(), Error> {
         self.tally = Tally::default();
         self.reduced = None;
+        self.objective = objective(&self.plan, &self.phases, self.step);
         let _zeroed = self.accumulator.f_zero_()?;
         Ok(())
     }
 
     /// Computes the gradient of micro-batch `index` of this step (counted from the start of the step) and adds it.
     ///
-    /// Its dropout is drawn from the seed, the step and the index, so that it does not matter who computes it.
+    /// What is drawn in it comes from the seed, the step and the index, so that it does not matter who computes it.
     ///
     /// # Errors
     /// What libtorch says of a batch that does not fit the network.
     pub fn micro_batch(&mut self, index: u64, batch: &HostBatch) -> Result<(), Error> {
         self.use_threads();
         let key = Key::root(self.plan.run.seed).named("dropout").index(self.step).index(index);
-        let sums = self.model.network.loss(batch, Some(key))?;
-        let scaled = sums.loss.f_div_scalar(self.expected_targets)?;
-        let gradients = Tensor::f_run_backward(&[&scaled], &self.model.leaves, false, false)?;
+        let losses = self.model.network.losses(batch, &Draws::training(key))?;
+        let mut counted = self.model.count(batch, &losses, |term| self.objective.expected(term))?;
+        let total = self.objective.total(&losses)?;
+        let gradients = Tensor::f_run_backward(&[&total], &self.model.leaves, false, false)?;
         let mut overflowed = false;
         for (gradient, &start) in gradients.iter().zip(&self.model.leaf_starts) {
             overflowed |= fixed::accumulate(&self.accumulator, start, gradient)?;
         }
-        let loss = fixed::encode(f64::try_from(&sums.loss)? / self.expected_targets);
-        self.tally.add(Tally {
-            micro_batches: 1,
-            tokens: batch.tokens(),
-            targets: batch.targets(),
-            correct: i64::try_from(&sums.correct)? as u64,
-            loss: loss.unwrap_or(0),
-            overflowed: u64::from(overflowed || loss.is_none()),
-        });
+        counted.overflowed |= u64::from(overflowed);
+        self.tally.add(&counted);
         Ok(())
     }
 
-    /// Sums the step over all members of the group; afterwards everybody holds the mean gradient of the whole step.
+    /// Sums the step over all members of the group; afterwards everybody holds the gradient of the whole step.
     ///
     /// # Errors
     /// After an error of the group, [`Trainer::begin`] the step again with another group. [`Error::IncompleteStep`] if
@@ -103,24 +100,23 @@ impl Trainer {
         self.tally.write(&self.accumulator, n)?;
         group.all_reduce_sum(&self.accumulator)?;
         let total = Tally::read(&self.accumulator, n)?;
-        let (step, expected, found) = (self.step, self.plan.micro_batches(), total.micro_batches);
+        let expected = self.plan.step_micro_batches(self.step).count;
+        let (step, found) = (self.step, total.micro_batches);
         if found != expected {
             return Err(Error::IncompleteStep { step, expected, found });
         }
-        // The mean over the targets that there were, instead of those that were expected (fairseq, `trainer.py`).
-        let per_target = 1.0 / total.targets.max(1) as f64;
-        let to_mean = self.expected_targets * per_target;
-        fixed::restore(&self.accumulator.f_narrow(0, 0, n as i64)?, &self.gradient, to_mean)?;
+        let sum = self.accumulator.f_narrow(0, 0, n as i64)?;
+        fixed::restore(&sum, &self.gradient, self.objective.correction(&total))?;
         let reduced = Reduced {
-            loss: fixed::decode(total.loss) * to_mean,
-            accuracy: total.correct as f64 * per_target,
-            targets: total.targets,
+            loss: self.objective.loss(&total),
+            measures: self.objective.measures(&total),
+            targets: total.targets[0],
             tokens: total.tokens,
             grad_norm: norm(&self.gradient)?,
             digest: digest(&[&self.accumulator], &[])?,
             overflowed: total.overflowed > 0,
         };
-        self.reduced = Some(reduced);
+        self.reduced = Some(reduced.clone());
         Ok(reduced)
     }
 
@@ -132,44 +128,21 @@ impl Trainer {
     pub fn apply(&mut self) -> Result<Applied, Error> {
         let reduced = self.reduced.take().ok_or(Error::NothingReduced)?;
         self.use_threads();
-        let learning_rate = self.plan.learning_rate(self.step);
+        let (step, learning_rate) = (self.step, self.plan.learning_rate(self.step));
         if !reduced.overflowed {
-            self.clip(reduced.grad_norm)?;
-            self.update(learning_rate)?;
+            let phase = &self.phases[self.plan.phase_of(step).phase].0.plan;
+            optimizer::clip(&self.gradient, phase.train.clip_norm, reduced.grad_norm)?;
+            let buffers = Buffers {
+                weights: &self.model.weights,
+                gradient: &self.gradient,
+                exp_avg: &self.exp_avg,
+                exp_avg_sq: &self.exp_avg_sq,
+            };
+            optimizer::update(&phase.optimizer, &self.model.layout, &buffers, learning_rate, step + 1)?;
+            self.model.refresh()?;
         }
         self.step += 1;
-        Ok(Applied { step: self.step - 1, learning_rate, skipped: reduced.overflowed })
-    }
-
-    /// Scales the gradient down to the plan's norm, if it has one and the gradient is longer.
-    fn clip(&mut self, grad_norm: f64) -> Result<(), Error> {
-        let clip_norm = self.plan.train.clip_norm;
-        // The constant keeps PyTorch's (`clip_grad_norm_`) and fairseq's arithmetic.
-        let factor = clip_norm / (grad_norm + 1e-6);
-        if clip_norm > 0.0 && factor < 1.0 {
-            let _scaled = self.gradient.f_mul_scalar_(factor)?;
-        }
-        Ok(())
-    }
-
-    fn update(&mut self, lr: f64) -> Result<(), Error> {
-        let optimizer = &self.plan.optimizer;
-        let [beta1, beta2] = optimizer.betas;
-        let variant = match optimizer.kind {
-            OptimizerKind::FairseqAdam => AdamVariant::Fairseq,
-            OptimizerKind::AdamW => AdamVariant::Torch,
-            OptimizerKind::BertAdam => AdamVariant::NoBiasCorrection,
-        };
-        let (eps, step) = (optimizer.epsilon, self.step + 1);
-        for span in &self.spans {
-            let weight_decay = if span.decay { optimizer.weight_decay } else { 0.0 };
-            let part = |buffer: &Tensor| buffer.f_narrow(0, span.start as i64, span.len as i64);
-            let (weights, gradient) = (part(&self.model.weights)?, part(&self.gradient)?);
-            let (exp_avg, exp_avg_sq) = (part(&self.exp_avg)?, part(&self.exp_avg_sq)?);
-            let args = AdamArgs { lr, beta1, beta2, eps, weight_decay, step, variant };
-            aten::adam::step(&weights, &gradient, &exp_avg, &exp_avg_sq, &args)?;
-        }
-        Ok(())
+        Ok(Applied { step, learning_rate, skipped: reduced.overflowed })
     }
 
     /// The number of threads belongs to the calling thread, and it is a part of the numerics.
@@ -181,13 +154,20 @@ impl Trainer {
 /// The state between steps.
 impl Trainer {
     /// A trainer whose weights are zeros: [`Trainer::initialise`] it, [`Trainer::load`] it or receive a
-    /// [`Trainer::broadcast`]. Sets the process's number of threads to the plan's.
+    /// [`Trainer::broadcast`]. Sets the process's number of threads to the plan's. `recipes` are those of the plan's
+    /// phases, in order.
     ///
     /// # Errors
     /// [`Error::Device`] for a device that cannot be used.
-    pub fn new(plan: &RunPlan, recipe: Arc<dyn Recipe>, device: Device) -> Result<Self, Error> {
+    ///
+    /// # Panics
+    /// If there are not as many recipes as phases.
+    pub fn new(plan: &RunPlan, recipes: &[Arc<dyn Recipe>], device: Device) -> Result<Self, Error> {
         aten::runtime::set_threads(plan.train.threads as usize)?;
-        let model = Model::new(recipe.as_ref(), device)?;
+        let phases = plan.phases();
+        assert_eq!(phases.len(), recipes.len(), "a recipe for each phase");
+        let phases: Vec<_> = phases.into_iter().zip(recipes.iter().cloned()).collect();
+        let model = Model::with_precision(recipes[0].as_ref(), device, plan.train.precision)?;
         let zeros = |len: usize, kind| Tensor::f_zeros([len as i64], (kind, device));
         let n = model.layout.len;
         Ok(Trainer {
@@ -195,10 +175,10 @@ impl Trainer {
             exp_avg_sq: zeros(n, Kind::Float)?,
             gradient: zeros(n, Kind::Float)?,
             accumulator: zeros(n + Tally::LEN, Kind::Int64)?,
-            spans: model.layout.spans(plan.optimizer.decay_exempts_bias_and_norm),
-            expected_targets: recipe.expected_targets(u64::from(plan.train.batch)),
+            objective: objective(plan, &phases, 0),
             missing: BTreeSet::new(),
             plan: plan.clone(),
+            phases,
             model,
             step: 0,
             tally: Tally::default(),
@@ -212,9 +192,33 @@ impl Trainer {
     /// What libtorch refuses.
     pub fn initialise(&mut self) -> Result<(), Error> {
         self.model.initialise(self.plan.run.seed)?;
-        let _zeroed = (self.exp_avg.f_zero_()?, self.exp_avg_sq.f_zero_()?);
+        self.forget_moments()?;
         self.step = 0;
         self.begin()
+    }
+
+    /// The state before the first step of a run that goes on from other weights: between [`Trainer::initialise`] and
+    /// the first step, takes over one tensor of the model, named as in an export: little-endian `f32`.
+    ///
+    /// # Errors
+    /// [`Error::UnknownTensor`], [`Error::WrongSize`].
+    pub fn adopt(&mut self, name: &str, bytes: &[u8]) -> Result<(), Error> {
+        self.model.load(name, bytes)?;
+        self.model.refresh()
+    }
+
+    /// Adds the losses of held-out batch number `index` to an evaluation; see [`Model::evaluate`].
+    ///
+    /// # Errors
+    /// What libtorch says of a batch that does not fit the network.
+    pub fn evaluate(&self, index: u64, batch: &HostBatch, into: &mut Evaluation) -> Result<(), Error> {
+        self.use_threads();
+        self.model.evaluate(index, batch, into)
+    }
+
+    fn forget_moments(&mut self) -> Result<(), Error> {
+        let _zeroed = (self.exp_avg.f_zero_()?, self.exp_avg_sq.f_zero_()?);
+        Ok(())
     }
 
     /// Steps that are done, those that were skipped included: the number of the step that comes next.
@@ -247,6 +251,7 @@ impl Trainer {
         }
         let word = |index| head.f_int64_value(&[index]).map(|word| word as u64);
         self.step = word(0)?;
+        self.model.refresh()?;
         let expected = u128::from(word(1)?) | u128::from(word(2)?) << 64;
         let found = self.state_digest()?;
         if found != expected {
@@ -280,13 +285,13 @@ impl Trainer {
         Ok(tensors)
     }
 
-    /// The mean gradient of the step, after [`Trainer::reduce`] and before [`Trainer::apply`], for looking at. Frozen
+    /// The gradient of the step, after [`Trainer::reduce`] and before [`Trainer::apply`], for looking at. Frozen
     /// tensors have zeros.
     ///
     /// # Errors
     /// [`Error::NothingReduced`].
     pub fn gradients(&self) -> Result<Vec<StateTensor<'_>>, Error> {
-        self.reduced.ok_or(Error::NothingReduced)?;
+        self.reduced.as_ref().ok_or(Error::NothingReduced)?;
         self.named("gradient", &self.gradient)
     }
 
@@ -326,9 +331,17 @@ impl Trainer {
     /// [`Error::MissingTensors`] if some tensor was not loaded since [`Trainer::begin_load`].
     pub fn finish_load(&mut self, step: u64) -> Result<(), Error> {
         missing(&self.missing)?;
+        self.model.refresh()?;
         self.step = step;
         self.begin()
     }
+}
+
+/// The loss of a step.
+fn objective(plan: &RunPlan, phases: &[(Phase, Arc<dyn Recipe>)], step: u64) -> Objective {
+    let at = plan.step_micro_batches(step);
+    let (phase, recipe) = &phases[at.phase];
+    Objective::new(recipe.as_ref(), at.count, u64::from(phase.plan.train.micro_batch))
 }
 
 /// The L2 norm of a buffer of a multiple of [`ROW`] elements: in `f32` inside a row, in `f64` over the rows, so that

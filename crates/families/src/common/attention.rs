@@ -45,11 +45,11 @@ pub struct Attention {
 }
 
 impl Attention {
-    /// Attention on the parameters `at.query…`, on which those of `at.key…` and `at.value…` are stacked.
-    pub fn new(parameters: &Parameters, at: &str, heads: usize, dropout: Dropout) -> Self {
+    /// Attention on the parameters `query.weight` and `query.bias`, on which those of keys and values are stacked.
+    pub fn new(parameters: &Parameters, query: &str, heads: usize, dropout: Dropout) -> Self {
         Attention {
-            weight: parameters.get(&format!("{at}.query.weight")),
-            bias: parameters.get(&format!("{at}.query.bias")),
+            weight: parameters.get(&format!("{query}.weight")),
+            bias: parameters.get(&format!("{query}.bias")),
             heads: heads as i64,
             dropout,
         }

@@ -6,7 +6,7 @@ use tch::{TchError, Tensor};
 
 use super::attention::{Attention, Sequences};
 use super::dropout::{Dropout, Noise};
-use super::shapes::EncoderShape;
+use super::shapes::{Activation, EncoderShape, LayerNames};
 use crate::Parameters;
 
 /// Scale and shift after normalisation (Ba et al. 2016).
@@ -48,6 +48,14 @@ impl Linear {
     }
 }
 
+/// The activation of `x`, element by element.
+pub fn activate(x: &Tensor, activation: Activation) -> Result<Tensor, TchError> {
+    x.f_gelu(match activation {
+        Activation::Gelu => "none",
+        Activation::GeluTanh => "tanh",
+    })
+}
+
 /// All layers.
 pub struct Encoder {
     layers: Vec<Layer>,
@@ -60,32 +68,28 @@ struct Layer {
     expand: Linear,
     contract: Linear,
     output_norm: LayerNorm,
+    activation: Activation,
     dropout: Dropout,
 }
 
 impl Encoder {
-    /// The layers `prefix.layer.0…` of that shape.
-    pub fn new(
-        parameters: &Parameters,
-        prefix: &str,
-        shape: &EncoderShape,
-        dropout: Dropout,
-        attention_dropout: Dropout,
-    ) -> Self {
-        let layer = |index| {
-            let at = |part: &str| format!("{prefix}.layer.{index}.{part}");
-            let norm = |part| LayerNorm::new(parameters, &at(part), shape.layer_norm_epsilon);
+    /// Layers of that shape with these names; layers of the same name share their tensors.
+    pub fn new(parameters: &Parameters, names: &[LayerNames], shape: &EncoderShape) -> Self {
+        let [dropout, attention_dropout] = [shape.dropout, shape.attention_dropout].map(Dropout::new);
+        let layer = |names: &LayerNames| {
+            let norm = |at: &str| LayerNorm::new(parameters, at, shape.layer_norm_epsilon);
             Layer {
-                attention: Attention::new(parameters, &at("attention.self"), shape.heads, attention_dropout),
-                projection: Linear::new(parameters, &at("attention.output.dense")),
-                attention_norm: norm("attention.output.LayerNorm"),
-                expand: Linear::new(parameters, &at("intermediate.dense")),
-                contract: Linear::new(parameters, &at("output.dense")),
-                output_norm: norm("output.LayerNorm"),
+                attention: Attention::new(parameters, &names.query, shape.heads, attention_dropout),
+                projection: Linear::new(parameters, &names.projection),
+                attention_norm: norm(&names.attention_norm),
+                expand: Linear::new(parameters, &names.expand),
+                contract: Linear::new(parameters, &names.contract),
+                output_norm: norm(&names.output_norm),
+                activation: shape.activation,
                 dropout,
             }
         };
-        Encoder { layers: (0..shape.layers).map(layer).collect() }
+        Encoder { layers: names.iter().map(layer).collect() }
     }
 
     /// [B * L, H] to [K, H]: the last hidden states at the positions `keep` (indices into B * L), or at all of them.
@@ -122,8 +126,7 @@ impl Layer {
         };
         let attended = self.dropout.add(&x, &self.projection.forward(&context)?, noise)?;
         let x = self.attention_norm.forward(&attended)?;
-        // GELU with the error function, not its tanh approximation.
-        let inner = self.expand.forward(&x)?.f_gelu("none")?; // [K, F]
+        let inner = activate(&self.expand.forward(&x)?, self.activation)?; // [K, F]
         let fed = self.dropout.add(&x, &self.contract.forward(&inner)?, noise)?;
         self.output_norm.forward(&fed)
     }

@@ -1,7 +1,11 @@
 //! What several families have in common because it is the same mathematics. Knows no family.
 
+pub mod core;
+pub mod export;
 pub mod masking;
+pub mod model;
 pub mod normal;
+pub mod objective;
 pub mod shapes;
 
 #[cfg(feature = "torch")]
@@ -9,6 +13,10 @@ pub mod attention;
 #[cfg(feature = "torch")]
 pub mod dropout;
 #[cfg(feature = "torch")]
+pub mod embeddings;
+#[cfg(feature = "torch")]
 pub mod encoder;
 #[cfg(feature = "torch")]
 pub mod heads;
+#[cfg(feature = "torch")]
+pub mod trunk;

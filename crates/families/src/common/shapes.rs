@@ -1,6 +1,8 @@
 //! Names, shapes and first values of the tensors that the families share, as Hugging Face Transformers names them.
 //! Knows no network: it says what there is, not what is done with it.
 
+use serde::{Deserialize, Serialize};
+
 use crate::{Init, ParameterSpec};
 
 /// The sizes of a stack of post-norm encoder layers (Devlin et al. 2019).
@@ -14,48 +16,138 @@ pub struct EncoderShape {
     pub heads: usize,
     /// Width inside the feed-forward block.
     pub feed_forward: usize,
+    /// The function inside the feed-forward block.
+    pub activation: Activation,
+    /// Dropout of hidden states.
+    pub dropout: f64,
+    /// Dropout of attention weights.
+    pub attention_dropout: f64,
     /// What is added to the variance in a layer norm.
     pub layer_norm_epsilon: f64,
-    /// Standard deviation of the weights at first.
-    pub init_std: f64,
+    /// The weights at first.
+    pub init: Init,
+}
+
+/// The Gaussian error linear unit (Hendrycks & Gimpel 2016), which the originals compute in two ways.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Activation {
+    /// With the error function.
+    Gelu,
+    /// With tanh in its place, as today's google-research/bert has it.
+    GeluTanh,
+}
+
+impl Activation {
+    /// Its name in `hidden_act` of an exported `config.json`.
+    pub fn hf_name(self) -> &'static str {
+        match self {
+            Activation::Gelu => "gelu",
+            Activation::GeluTanh => "gelu_new",
+        }
+    }
+
+    /// The activation of that name, if it is one of the two.
+    pub fn of_hf(name: &str) -> Option<Self> {
+        match name {
+            "gelu" => Some(Activation::Gelu),
+            "gelu_new" | "gelu_pytorch_tanh" => Some(Activation::GeluTanh),
+            _ => None,
+        }
+    }
+}
+
+/// Where the tensors of one layer are, without `.weight` and `.bias`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LayerNames {
+    /// Projection of queries; keys and values lie behind it.
+    pub query: String,
+    /// Projection of keys.
+    pub key: String,
+    /// Projection of values.
+    pub value: String,
+    /// Projection of what attention has gathered.
+    pub projection: String,
+    /// The layer norm behind it.
+    pub attention_norm: String,
+    /// Into the feed-forward block.
+    pub expand: String,
+    /// Out of it.
+    pub contract: String,
+    /// The layer norm behind it.
+    pub output_norm: String,
+}
+
+impl LayerNames {
+    /// BERT's names, which RoBERTa, ELECTRA and SpanBERT keep.
+    pub fn plain(at: &str) -> Self {
+        let at = |part: &str| format!("{at}.{part}");
+        LayerNames {
+            query: at("attention.self.query"),
+            key: at("attention.self.key"),
+            value: at("attention.self.value"),
+            projection: at("attention.output.dense"),
+            attention_norm: at("attention.output.LayerNorm"),
+            expand: at("intermediate.dense"),
+            contract: at("output.dense"),
+            output_norm: at("output.LayerNorm"),
+        }
+    }
 }
 
 impl EncoderShape {
-    /// The tensors of all layers; the names begin with `prefix`, as in `prefix.layer.0.attention…`.
+    /// The names of layers that share nothing: `prefix.layer.0…`.
+    pub fn plain_names(&self, prefix: &str) -> Vec<LayerNames> {
+        (0..self.layers).map(|layer| LayerNames::plain(&format!("{prefix}.layer.{layer}"))).collect()
+    }
+
+    /// The tensors of layers with these names; a name that several layers share is listed once.
     ///
     /// The weights of query, key and value lie one behind the other, and so do their biases: the network multiplies
     /// with all three at once.
-    pub fn parameters(&self, prefix: &str) -> Vec<ParameterSpec> {
-        (0..self.layers).flat_map(|layer| self.layer(&format!("{prefix}.layer.{layer}"))).collect()
-    }
-
-    fn layer(&self, at: &str) -> Vec<ParameterSpec> {
-        let (h, f) = (self.hidden, self.feed_forward);
-        let weight = |name: &str, shape: [usize; 2]| {
-            let init = Init::Normal { std: self.init_std, zero_row: None };
-            ParameterSpec::weight(format!("{at}.{name}.weight"), &shape, init)
-        };
-        let bias = |name: &str, len| ParameterSpec::vector(format!("{at}.{name}.bias"), len, Init::Zeros);
-        let mut specs = vec![
-            weight("attention.self.query", [h, h]),
-            weight("attention.self.key", [h, h]).stacked(),
-            weight("attention.self.value", [h, h]).stacked(),
-            bias("attention.self.query", h),
-            bias("attention.self.key", h).stacked(),
-            bias("attention.self.value", h).stacked(),
-            weight("attention.output.dense", [h, h]),
-            bias("attention.output.dense", h),
-        ];
-        specs.extend(layer_norm(&format!("{at}.attention.output.LayerNorm"), h));
-        specs.extend([
-            weight("intermediate.dense", [f, h]),
-            bias("intermediate.dense", f),
-            weight("output.dense", [h, f]),
-            bias("output.dense", h),
-        ]);
-        specs.extend(layer_norm(&format!("{at}.output.LayerNorm"), h));
+    pub fn parameters(&self, layers: &[LayerNames]) -> Vec<ParameterSpec> {
+        let mut listed = std::collections::BTreeSet::new();
+        let mut specs = Vec::new();
+        for names in layers {
+            let fresh = self.layer(names).into_iter().filter(|spec| listed.insert(spec.name.clone()));
+            specs.extend(fresh);
+        }
         specs
     }
+
+    fn layer(&self, names: &LayerNames) -> Vec<ParameterSpec> {
+        let (h, f) = (self.hidden, self.feed_forward);
+        let weight =
+            |at: &str, shape: [usize; 2]| ParameterSpec::weight(format!("{at}.weight"), &shape, self.init);
+        let bias = |at: &str, len| ParameterSpec::vector(format!("{at}.bias"), len, Init::Zeros);
+        let mut specs = vec![
+            weight(&names.query, [h, h]),
+            weight(&names.key, [h, h]).stacked(),
+            weight(&names.value, [h, h]).stacked(),
+            bias(&names.query, h),
+            bias(&names.key, h).stacked(),
+            bias(&names.value, h).stacked(),
+            weight(&names.projection, [h, h]),
+            bias(&names.projection, h),
+        ];
+        specs.extend(layer_norm(&names.attention_norm, h));
+        specs.extend([
+            weight(&names.expand, [f, h]),
+            bias(&names.expand, f),
+            weight(&names.contract, [h, f]),
+            bias(&names.contract, h),
+        ]);
+        specs.extend(layer_norm(&names.output_norm, h));
+        specs
+    }
+}
+
+/// Weight and bias of a dense layer.
+pub fn dense(at: &str, out: usize, width: usize, init: Init) -> [ParameterSpec; 2] {
+    [
+        ParameterSpec::weight(format!("{at}.weight"), &[out, width], init),
+        ParameterSpec::vector(format!("{at}.bias"), out, Init::Zeros),
+    ]
 }
 
 /// Scale and shift of a layer norm.

@@ -2,7 +2,8 @@
 //!
 //! The objective is the mean of -log p(original | masked sequence) over all masked positions of a step. What differs
 //! from BERT: no next-sentence task and no segments, sequences of full sentences that may run over the ends of
-//! documents, masks drawn anew every epoch, special tokens masked like any other, byte-level BPE. The reference is
+//! documents, masks drawn anew every epoch, special tokens masked like any other, byte-level BPE. The paper's ablation
+//! (§4.2) has pairs with the next-sentence task as well: formats `segment-pair` and `sentence-pair`. The reference is
 //! fairseq (`examples/roberta`), the names are those of Hugging Face Transformers.
 
 mod config;

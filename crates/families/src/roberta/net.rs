@@ -1,18 +1,18 @@
 //! The network: numerically `RobertaForMaskedLM` of Hugging Face Transformers, computed only where it is asked for.
 //! Knows no optimizer and no plan.
 //!
-//! In comments: B sequences, L positions, H width, V vocabulary, T masked positions.
+//! In comments: L positions, H width, V vocabulary, T masked positions, B sequences.
 
-use plan::Key;
-use tch::{Device, TchError, Tensor, no_grad};
+use tch::{TchError, Tensor, no_grad};
 
 use super::config::Roberta;
-use super::loss::masked_lm;
-use crate::common::attention::Sequences;
+use super::loss;
 use crate::common::dropout::{Dropout, Noise};
-use crate::common::encoder::{Encoder, LayerNorm};
-use crate::common::heads::{MaskedLmHead, MaskedLmNames};
-use crate::{HostBatch, LossSums, Network, Parameters};
+use crate::common::embeddings::{EmbeddingSettings, Embeddings};
+use crate::common::encoder::Encoder;
+use crate::common::heads::{MaskedLmHead, MaskedLmNames, PairHead};
+use crate::common::trunk::{Trunk, first_positions, rows};
+use crate::{Draws, HostBatch, Losses, Network, Parameters};
 
 const HEAD: MaskedLmNames = MaskedLmNames {
     dense: "lm_head.dense",
@@ -22,68 +22,59 @@ const HEAD: MaskedLmNames = MaskedLmNames {
 };
 
 pub struct Net {
-    /// [V, H]
-    words: Tensor,
-    /// [positions + padding + 1, H]
-    positions: Tensor,
-    /// [1, H]
-    segments: Tensor,
-    norm: LayerNorm,
-    dropout: Dropout,
-    encoder: Encoder,
+    trunk: Trunk,
     head: MaskedLmHead,
-    padding: i64,
-    device: Device,
+    pair: Option<PairHead>,
 }
 
 impl Net {
     pub fn new(recipe: &Roberta, parameters: &Parameters) -> Self {
-        let embedding = |name| parameters.get(&format!("roberta.embeddings.{name}.weight"));
-        let epsilon = recipe.shape.layer_norm_epsilon;
-        let [dropout, attention_dropout] = [recipe.dropout, recipe.attention_dropout].map(Dropout::new);
-        let words = embedding("word_embeddings");
+        let shape = &recipe.core.shape;
+        let embeddings = EmbeddingSettings {
+            at: "roberta.embeddings",
+            projection: None,
+            layer_norm_epsilon: shape.layer_norm_epsilon,
+            dropout: Dropout::new(shape.dropout),
+            // Positions count from `padding + 1` (fairseq, `positional_embedding.py`). The reference gives padding
+            // another position, which nobody sees: no position attends to it and none of it is predicted.
+            first_position: recipe.positions_before_first(),
+            padding: Some(recipe.core.specials().pad),
+        };
+        let pair = recipe
+            .core
+            .objective
+            .pair_task()
+            .map(|_| PairHead::new(parameters, "pair_head.pooler", "pair_head.seq_relationship"));
         Net {
-            device: words.device(),
-            words,
-            positions: embedding("position_embeddings"),
-            segments: embedding("token_type_embeddings"),
-            norm: LayerNorm::new(parameters, "roberta.embeddings.LayerNorm", epsilon),
-            dropout,
-            encoder: Encoder::new(parameters, "roberta.encoder", &recipe.shape, dropout, attention_dropout),
-            head: MaskedLmHead::new(parameters, &HEAD, epsilon),
-            padding: i64::from(recipe.specials.pad),
+            trunk: Trunk {
+                embeddings: Embeddings::new(parameters, &embeddings),
+                encoder: Encoder::new(parameters, &shape.plain_names("roberta.encoder"), shape),
+                device: parameters.get(HEAD.table).device(),
+            },
+            head: MaskedLmHead::new(parameters, &HEAD, shape.activation, shape.layer_norm_epsilon),
+            pair,
         }
-    }
-
-    /// Ids [B * L] to [B * L, H].
-    fn embed(&self, ids: &[i64], sequences: &Sequences, noise: Option<&Noise>) -> Result<Tensor, TchError> {
-        let ids = Tensor::f_from_slice(ids)?.f_to(self.device)?.f_view([sequences.rows, sequences.len])?;
-        let words = Tensor::f_embedding(&self.words, &ids, self.padding, false, false)?; // [B, L, H]
-        // Positions count from `padding + 1` (fairseq, `positional_embedding.py`). The reference gives padding
-        // another position, which nobody sees: no position attends to it and none of it is predicted.
-        let positions = self.positions.f_narrow(0, self.padding + 1, sequences.len)?.f_add(&self.segments)?;
-        let embedded = self.norm.forward(&words.f_add(&positions)?)?;
-        self.dropout.apply(embedded.f_flatten(0, 1)?, noise)
     }
 }
 
 impl Network for Net {
-    fn loss(&self, batch: &HostBatch, dropout: Option<Key>) -> Result<LossSums, TchError> {
-        let noise = dropout.map(Noise::new);
-        let upload = |values: &[i64]| Tensor::f_from_slice(values)?.f_to(self.device);
-        let (positions, targets) = (upload(&batch.target_positions)?, upload(&batch.target_ids)?); // [T]
-        let sequences = Sequences::new(&batch.lengths, batch.len, self.device)?;
-        let embedded = self.embed(&batch.input_ids, &sequences, noise.as_ref())?;
-        let hidden = self.encoder.forward(embedded, &sequences, Some(&positions), noise.as_ref())?; // [T, H]
-        masked_lm(&self.head.forward(&hidden)?, &targets)
+    fn losses(&self, batch: &HostBatch, draws: &Draws) -> Result<Losses, TchError> {
+        let noise = draws.dropout.map(Noise::new);
+        let first = if self.pair.is_some() { first_positions(batch) } else { Vec::new() };
+        let keep = self.trunk.upload_all(&[&batch.target_positions, &first])?;
+        let ids = self.trunk.upload(&batch.input_ids)?;
+        let hidden = self.trunk.forward(&ids, batch, Some(&keep), noise.as_ref())?; // [T + B, H]
+        let [masked, first] = rows(&hidden, [batch.target_positions.len(), first.len()])?;
+        let targets = self.trunk.upload(&batch.target_ids)?;
+        let mut losses = Losses::none();
+        loss::masked_lm(&self.head.forward(&masked)?, &targets, &mut losses)?;
+        if let Some(pair) = &self.pair {
+            loss::next_sentence(&pair.forward(&first)?, &self.trunk.upload(&batch.relations)?, &mut losses)?;
+        }
+        Ok(losses)
     }
 
     fn logits(&self, ids: &[i64]) -> Result<Tensor, TchError> {
-        no_grad(|| {
-            let sequences = Sequences::new(&[ids.len() as u32], ids.len(), self.device)?;
-            let embedded = self.embed(ids, &sequences, None)?;
-            let hidden = self.encoder.forward(embedded, &sequences, None, None)?; // [L, H]
-            self.head.forward(&hidden)
-        })
+        no_grad(|| self.head.forward(&self.trunk.sequence(ids)?))
     }
 }

@@ -8,22 +8,19 @@ use crate::Example;
 use crate::common::masking::Candidates;
 
 impl Roberta {
-    /// `<s> segment </s> segment … </s>`, masked.
+    /// `<s> segment </s> segment … </s>`, or `<s> A </s></s> B </s>`, masked.
     pub(super) fn masked(&self, sample: &Sample, key: Key) -> Example {
-        let specials = &self.specials;
-        let mut ids = Vec::with_capacity(sample.ids.len() + sample.ends.len() + 1);
-        ids.push(specials.bos);
-        for segment in sample.segments() {
-            ids.extend_from_slice(segment);
-            ids.push(specials.eos);
+        let specials = self.core.specials();
+        let framed = self.core.objective.frame(sample, specials);
+        let text = if self.mask_specials { Vec::new() } else { framed.ordinary(specials) };
+        let candidates = if self.mask_specials { Candidates::All } else { Candidates::Only(&text) };
+        let masked = self.masking.apply(framed.ids, candidates, &mut key.stream());
+        Example {
+            input_ids: masked.input_ids,
+            target_positions: masked.target_positions,
+            target_ids: masked.target_ids,
+            relation: sample.relation.map(|relation| relation.label()),
+            ..Example::default()
         }
-        let mut stream = key.stream();
-        if self.mask_specials {
-            return self.masking.apply(ids, Candidates::All, &mut stream);
-        }
-        let is_text = |&(_, &id): &(usize, &u32)| id != specials.bos && id != specials.eos;
-        let text: Vec<u32> =
-            ids.iter().enumerate().filter(is_text).map(|(position, _)| position as u32).collect();
-        self.masking.apply(ids, Candidates::Only(&text), &mut stream)
     }
 }
