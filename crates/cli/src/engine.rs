@@ -32,6 +32,22 @@ pub fn command() -> Result<Command, Failure> {
     Ok(command)
 }
 
+/// Runs an engine to its end; what it says goes where this program's words go.
+///
+/// # Errors
+/// If it cannot be started, or as it says itself.
+pub async fn run(mut command: Command) -> Result<(), Failure> {
+    let status = command
+        .status()
+        .await
+        .map_err(|error| Failure::failed(format!("cannot start cloze-engine: {error}")))?;
+    match status.code() {
+        Some(0) => Ok(()),
+        Some(code) => Err(Failure::of_process(code)),
+        None => Err(Failure::failed(format!("cloze-engine died ({status})"))),
+    }
+}
+
 /// The folder with libtorch's libraries: `LIBTORCH` if it is set, else `libtorch/` beside the engine, else the
 /// virtual environment that `cargo xtask setup` makes, in a folder above the engine or the working directory.
 fn libtorch(engine: &Path) -> Option<PathBuf> {

@@ -15,8 +15,8 @@ use crate::failure::Failure;
 pub struct Checked {
     /// The plan.
     pub plan: RunPlan,
-    /// The family's part of it.
-    pub recipe: Arc<dyn Recipe>,
+    /// The family's part of it, for each of its phases.
+    pub recipes: Vec<Arc<dyn Recipe>>,
     /// The dataset.
     pub dataset: Dataset,
 }
@@ -59,8 +59,26 @@ pub async fn check(source: Source) -> Result<Checked, Failure> {
             dataset.tokenizer_hash()
         )));
     }
-    let recipe = (family.parse)(&plan, &name, &dataset.vocabulary()).map_err(located)?;
-    Ok(Checked { plan, recipe, dataset })
+    let mut recipes = Vec::new();
+    for phase in plan.phases() {
+        let located =
+            |error: plan::ConfigError| Failure::from(error.located_in_phase(phase.index, &name, &text));
+        recipes.push((family.parse)(&phase.plan, &name, &dataset.vocabulary()).map_err(located)?);
+    }
+    if let Some(evaluation) = &plan.evaluation {
+        let held_out = Dataset::open(&evaluation.dataset).await?;
+        if held_out.tokenizer_hash() != dataset.tokenizer_hash() {
+            return Err(Failure::bad_input(format!(
+                "{name}: the held-out dataset {} was prepared with the tokenizer {}, but {} with {}; prepare both with \
+                 the same one",
+                evaluation.dataset,
+                held_out.tokenizer_hash(),
+                plan.data.dataset,
+                dataset.tokenizer_hash()
+            )));
+        }
+    }
+    Ok(Checked { plan, recipes, dataset })
 }
 
 /// Opens the run's store and counts the samples of every block, once per run.
@@ -68,7 +86,7 @@ pub async fn check(source: Source) -> Result<Checked, Failure> {
 /// # Errors
 /// If there is such a run already and `resume` is false, or the other way round; or if storage fails.
 pub async fn job(checked: &Checked, resume: bool) -> Result<Job, Failure> {
-    let Checked { plan, recipe, dataset } = checked;
+    let Checked { plan, recipes, dataset } = checked;
     let place = plan.store();
     let run = RunStore::open(&place)?;
     match (run.identity().await, resume) {
@@ -86,16 +104,21 @@ pub async fn job(checked: &Checked, resume: bool) -> Result<Job, Failure> {
         }
         (Err(error), _) => return Err(error.into()),
     }
-    let variants = plan.data.variants;
-    let spec = recipe.pack_spec();
-    let packing = store::packing_name(&dataset.hash(), &spec, variants);
-    if run.packing(&packing).await?.is_none() {
-        let counted = store::count_samples(dataset, &spec, variants).await?;
-        if counted.counts.iter().any(|blocks| blocks.iter().all(|&count| count == 0)) {
-            let dataset = &plan.data.dataset;
-            return Err(Failure::bad_input(format!("the dataset {dataset} gives no samples; it is empty")));
+    let mut packings = Vec::new();
+    for (phase, recipe) in plan.phases().iter().zip(recipes) {
+        let (spec, variants) = (recipe.pack_spec(), phase.plan.data.variants);
+        let packing = store::packing_name(&dataset.hash(), &spec, variants);
+        if run.packing(&packing).await?.is_none() {
+            let counted = store::count_samples(dataset, &spec, variants).await?;
+            if counted.counts.iter().any(|blocks| blocks.iter().all(|&count| count == 0)) {
+                let dataset = &plan.data.dataset;
+                return Err(Failure::bad_input(format!(
+                    "the dataset {dataset} gives no samples; it is empty"
+                )));
+            }
+            run.put_packing(&packing, &counted).await?;
         }
-        run.put_packing(&packing, &counted).await?;
+        packings.push(packing);
     }
     Ok(Job {
         plan: plan.clone(),
@@ -103,6 +126,6 @@ pub async fn job(checked: &Checked, resume: bool) -> Result<Job, Failure> {
         run_place: place,
         dataset_hash: dataset.hash(),
         tokenizer_hash: dataset.tokenizer_hash(),
-        packing,
+        packings,
     })
 }

@@ -2,11 +2,13 @@
 //! supervises.
 
 mod bars;
+mod card;
 mod commands;
 mod engine;
 mod failure;
 mod job;
 mod logs;
+mod seen;
 mod show;
 mod signals;
 
@@ -46,6 +48,8 @@ enum Command {
     Checkpoints(commands::checkpoints::Arguments),
     /// Write a checkpoint as a Hugging Face directory.
     Export(commands::export::Arguments),
+    /// Measure a run or an exported model on held-out samples.
+    Evaluate(commands::evaluate::Arguments),
     /// Predict masked words with an exported model.
     FillMask(commands::fill_mask::Arguments),
 }
@@ -68,6 +72,7 @@ fn main() -> ExitCode {
             Command::Stop(arguments) => commands::stop::run(arguments).await,
             Command::Checkpoints(arguments) => commands::checkpoints::run(arguments).await,
             Command::Export(arguments) => commands::export::run(arguments).await,
+            Command::Evaluate(arguments) => commands::evaluate::run(arguments).await,
             Command::FillMask(arguments) => commands::fill_mask::run(arguments).await,
         }
     });

@@ -55,6 +55,15 @@ impl Show {
                     if *members == 1 { "" } else { "s" }
                 );
                 self.step(*step, text);
+                let held_out: Vec<String> = report
+                    .measures
+                    .iter()
+                    .filter_map(|(name, value)| Some((name.strip_prefix("evaluation/")?, value)))
+                    .map(|(name, value)| format!("{name} {value:.4}"))
+                    .collect();
+                if !held_out.is_empty() {
+                    self.line(&format!("held-out samples after {} steps: {}", step - 1, held_out.join("  ")));
+                }
             }
             Update::Opened { generation, members, step, reason } => self.line(&format!(
                 "generation {generation}: {members} worker{} from step {step} ({reason})",
@@ -114,9 +123,10 @@ fn console_is_terminal() -> bool {
 fn as_json(update: &Update) -> serde_json::Value {
     match update {
         Update::Step { step, report, learning_rate, tokens_per_second, members } => json!({
-            "kind": "step", "step": step, "loss": report.loss, "targets": report.targets, "correct": report.correct,
+            "kind": "step", "step": step, "loss": report.loss, "targets": report.targets,
             "tokens": report.tokens, "grad_norm": report.grad_norm, "digest": report.digest,
             "learning_rate": learning_rate, "tokens_per_second": tokens_per_second, "workers": members,
+            "measures": report.measures.iter().cloned().collect::<std::collections::BTreeMap<_, _>>(),
         }),
         Update::Opened { generation, members, step, reason } => json!({
             "kind": "opened", "generation": generation, "workers": members, "step": step, "reason": reason,

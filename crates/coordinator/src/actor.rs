@@ -35,8 +35,8 @@ pub struct Job {
     pub dataset_hash: String,
     /// The tokenizer's hash.
     pub tokenizer_hash: String,
-    /// The packing's name in the run store.
-    pub packing: String,
+    /// The names of the phases' packings in the run store.
+    pub packings: Vec<String>,
 }
 
 /// Something worth showing to a person.
@@ -163,7 +163,7 @@ pub(crate) async fn start(
         newest.manifest.map_or((0, String::new()), |manifest| (manifest.step, manifest.ledger_head));
     let settings = Settings {
         steps: plan.train.steps,
-        micro_batches: plan.micro_batches(),
+        batches: plan::Batches::new(plan),
         min_workers: plan.cluster.min_workers as usize,
         max_workers: plan.data.lanes as usize,
         checkpoint_every: plan.checkpoint.every,
@@ -231,7 +231,7 @@ impl Actor {
                 let welcome = v1::Welcome {
                     plan: self.job.plan.to_toml(),
                     run_store: self.job.run_place.clone(),
-                    packing: self.job.packing.clone(),
+                    packings: self.job.packings.clone(),
                     heartbeat_ms: self.job.plan.cluster.heartbeat_ms,
                 };
                 self.sessions.insert(worker, (session, outbox));

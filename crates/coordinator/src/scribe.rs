@@ -138,7 +138,7 @@ impl Scribe {
         let manifest = CheckpointManifest {
             version: CheckpointManifest::FORMAT,
             step,
-            micro_batches: step * self.plan.micro_batches(),
+            micro_batches: self.plan.step_micro_batches(step).first,
             term: self.term,
             recipe_hash: self.plan.recipe_hash(),
             dataset_hash: self.dataset_hash.clone(),

@@ -1,15 +1,14 @@
-//! Predictions for masked words, with a model in a Hugging Face directory.
-
-use std::path::PathBuf;
+//! Predictions for masked words.
 
 use clap::Args;
-use store::{Location, Tokenizer};
-use trainer::Model;
+use store::Tokenizer;
+
+use crate::subject::{self, Opened};
 
 #[derive(Debug, Args)]
 pub struct Arguments {
-    /// The directory: config.json, model.safetensors, tokenizer.json.
-    directory: PathBuf,
+    /// A Hugging Face directory, or a run.
+    directory: String,
     /// A text with <mask> or [MASK] in it.
     text: String,
     /// Predictions per mask.
@@ -23,12 +22,13 @@ pub struct Arguments {
     logits: bool,
 }
 
+/// The exit code and what to say.
 type Failure = (u8, String);
 
 /// Predicts. On failure: the exit code and what to say.
 pub fn run(arguments: Arguments) -> Result<(), Failure> {
     let runtime = tokio::runtime::Runtime::new().map_err(|error| (1, format!("cannot start: {error}")))?;
-    let (model, tokenizer) = runtime.block_on(open(&arguments.directory))?;
+    let Opened { model, tokenizer, .. } = subject::open(&runtime, &arguments.directory)?;
     let ids = encode(&tokenizer, &arguments.text)?;
     let predictions = model.predict(&ids).map_err(|error| (2, error.to_string()))?;
     if arguments.logits {
@@ -59,33 +59,6 @@ pub fn run(arguments: Arguments) -> Result<(), Failure> {
         }
     }
     Ok(())
-}
-
-async fn open(directory: &std::path::Path) -> Result<(Model, Tokenizer), Failure> {
-    let shown = directory.display().to_string();
-    if !directory.is_dir() {
-        return Err((
-            2,
-            format!("there is no directory {shown}; write one with `cloze export RUN --to DIR`"),
-        ));
-    }
-    let bad = |error: store::StoreError| (2, error.to_string());
-    let at = Location::open(&shown).map_err(bad)?;
-    let config = at.get("config.json").await.map_err(bad)?;
-    let config: serde_json::Value = serde_json::from_slice(&config)
-        .map_err(|error| (2, format!("{shown}/config.json is not JSON: {error}")))?;
-    let tokenizer = store::get_tokenizer(&at, "tokenizer.json").await.map_err(bad)?;
-    let family = config["model_type"].as_str().unwrap_or_default();
-    let family = families::find(family).map_err(|error| (2, format!("{shown}/config.json: {error}")))?;
-    let source = format!("{shown}/config.json");
-    let recipe =
-        (family.open)(&config, &source, tokenizer.vocabulary()).map_err(|error| (2, error.to_string()))?;
-    let mut model = Model::new(recipe.as_ref(), tch::Device::Cpu).map_err(|error| (1, error.to_string()))?;
-    for tensor in store::get_safetensors(&at, "model.safetensors").await.map_err(bad)? {
-        model.load(&tensor.name, &tensor.bytes).map_err(|error| (2, format!("{shown}: {error}")))?;
-    }
-    model.finish_load().map_err(|error| (2, format!("{shown}: {error}")))?;
-    Ok((model, tokenizer))
 }
 
 const MASKS: [&str; 2] = ["<mask>", "[MASK]"];

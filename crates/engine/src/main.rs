@@ -1,7 +1,9 @@
 //! `cloze-engine`: one process on libtorch. `cloze` starts it, and finds libtorch for it.
 
+mod evaluate;
 mod fill_mask;
 mod step;
+mod subject;
 mod work;
 
 use std::process::ExitCode;
@@ -20,6 +22,8 @@ struct Arguments {
 enum Command {
     /// Take part in a run.
     Worker(work::Arguments),
+    /// Measure a model on held-out samples.
+    Evaluate(evaluate::Arguments),
     /// Predict masked words.
     FillMask(fill_mask::Arguments),
 }
@@ -28,6 +32,7 @@ fn main() -> ExitCode {
     let arguments = Arguments::parse();
     let done = match arguments.command {
         Command::Worker(arguments) => work::run(arguments),
+        Command::Evaluate(arguments) => evaluate::run(arguments),
         Command::FillMask(arguments) => fill_mask::run(arguments),
     };
     match done {

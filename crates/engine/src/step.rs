@@ -4,8 +4,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use collective::{Aborter, Collective, Gloo, Local, RendezvousStore};
-use families::HostBatch;
-use trainer::{Reduced, Trainer};
+use families::{HostBatch, Recipe};
+use trainer::{Evaluation, Measure, Reduced, Trainer};
 use worker::{EngineError, EngineSetup, Membership, Rendezvous, StepEngine, StepReport, TensorInfo};
 
 /// A collective that makes no progress for this long has lost a peer. Longer than any two members are ever apart, which
@@ -20,7 +20,10 @@ pub struct TorchEngine {
     /// Whether the trainer's state means anything.
     holds_state: bool,
     loading: bool,
-    micro_batches: u64,
+    /// The recipe that held-out samples are masked by, and what was seen of them.
+    recipe: Arc<dyn Recipe>,
+    evaluation: Evaluation,
+    evaluation_seed: u64,
 }
 
 /// The worker's rendezvous, as the process group wants it.
@@ -65,13 +68,18 @@ impl TorchEngine {
     /// # Errors
     /// [`EngineError::Fatal`] if libtorch refuses.
     pub fn new(setup: &EngineSetup) -> Result<Self, EngineError> {
-        let trainer = Trainer::new(&setup.plan, setup.recipe.clone(), tch::Device::Cpu).map_err(sorted)?;
+        let trainer = Trainer::new(&setup.plan, &setup.recipes, tch::Device::Cpu).map_err(sorted)?;
+        let last = setup.recipes.last().cloned();
+        let recipe = last.ok_or_else(|| EngineError::Fatal("a plan without phases".into()))?;
+        let seed = setup.plan.evaluation.as_ref().map_or(0, |evaluation| evaluation.seed);
         Ok(TorchEngine {
             trainer,
             group: None,
             holds_state: false,
             loading: false,
-            micro_batches: setup.plan.micro_batches(),
+            evaluation: Evaluation::new(recipe.as_ref(), seed),
+            recipe,
+            evaluation_seed: seed,
         })
     }
 }
@@ -104,6 +112,8 @@ impl StepEngine for TorchEngine {
 
     fn leave(&mut self) {
         self.group = None;
+        // What was seen in a generation that ended is seen again in the next.
+        self.evaluation = Evaluation::new(self.recipe.as_ref(), self.evaluation_seed);
     }
 
     fn initialise(&mut self) -> Result<(), EngineError> {
@@ -126,12 +136,34 @@ impl StepEngine for TorchEngine {
         done
     }
 
+    fn adopt(&mut self, name: &str, bytes: &[u8]) -> Result<(), EngineError> {
+        self.trainer.adopt(name, bytes).map_err(sorted)
+    }
+
+    fn evaluate(&mut self, index: u64, batch: &HostBatch) -> Result<(), EngineError> {
+        self.trainer.evaluate(index, batch, &mut self.evaluation).map_err(sorted)
+    }
+
+    fn evaluated(&mut self) -> Result<Vec<(String, f64)>, EngineError> {
+        let fresh = Evaluation::new(self.recipe.as_ref(), self.evaluation_seed);
+        let mut evaluation = std::mem::replace(&mut self.evaluation, fresh);
+        let sums = evaluation.sums().map_err(sorted)?;
+        let group = self.group.take().ok_or_else(|| EngineError::Fatal("no generation is joined".into()))?;
+        let summed = group.all_reduce_sum(&sums).map_err(lost);
+        self.group = Some(group);
+        summed?;
+        evaluation.put(&sums).map_err(sorted)?;
+        let loss = [("loss".to_owned(), evaluation.loss())];
+        let measures = evaluation.measures().into_iter();
+        Ok(loss.into_iter().chain(measures.map(|measure| (measure.name.to_owned(), measure.value))).collect())
+    }
+
     fn begin(&mut self) -> Result<(), EngineError> {
         self.trainer.begin().map_err(sorted)
     }
 
     fn micro_batch(&mut self, index: u64, batch: &HostBatch) -> Result<(), EngineError> {
-        self.trainer.micro_batch(index % self.micro_batches, batch).map_err(sorted)
+        self.trainer.micro_batch(index, batch).map_err(sorted)
     }
 
     fn reduce(&mut self) -> Result<StepReport, EngineError> {
@@ -174,14 +206,18 @@ impl StepEngine for TorchEngine {
     }
 }
 
+fn measure(measure: Measure) -> worker::Measure {
+    worker::Measure { name: measure.name.to_owned(), value: measure.value }
+}
+
 fn report(reduced: Reduced) -> StepReport {
     StepReport {
         loss: reduced.loss,
         targets: reduced.targets,
-        correct: (reduced.accuracy * reduced.targets as f64).round() as u64,
         tokens: reduced.tokens,
         grad_norm: reduced.grad_norm,
         digest: format!("{:032x}", reduced.digest),
         overflowed: reduced.overflowed,
+        measures: reduced.measures.into_iter().map(measure).collect(),
     }
 }

@@ -27,12 +27,10 @@ pub struct WorkerInfo {
 /// What a member found when it had reduced a step's gradient.
 #[derive(Clone, Debug, PartialEq)]
 pub struct StepReport {
-    /// Mean loss over all targets of the step.
+    /// The loss of the step.
     pub loss: f64,
     /// Targets (masked positions) in the step.
     pub targets: u64,
-    /// Targets that were predicted rightly.
-    pub correct: u64,
     /// Tokens without padding in the step.
     pub tokens: u64,
     /// L2 norm of the gradient, before clipping.
@@ -41,6 +39,8 @@ pub struct StepReport {
     pub digest: String,
     /// The gradient was out of range or not finite: the update is skipped.
     pub overflowed: bool,
+    /// Further numbers by name, for people: the ledger does not look at them.
+    pub measures: Vec<(String, f64)>,
 }
 
 /// One member's part of a checkpoint, safely stored.

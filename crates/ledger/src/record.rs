@@ -28,7 +28,10 @@ pub enum Record {
         generation: u64,
         /// The step, counted from 0.
         step: u64,
-        /// The first micro-batch of the step, counted over the run.
+        /// The phase of the plan.
+        #[serde(default, skip_serializing_if = "is_first")]
+        phase: usize,
+        /// The first micro-batch of the step, counted over the phase.
         first_micro_batch: u64,
         /// Micro-batches in the step.
         micro_batches: u64,
@@ -49,6 +52,10 @@ pub enum Record {
         /// Updates applied.
         step: u64,
     },
+}
+
+fn is_first(phase: &usize) -> bool {
+    *phase == 0
 }
 
 /// The hash chain over all records of a term: whoever holds its head can tell whether a line was changed.

@@ -22,12 +22,12 @@ const FINAL_CHECKPOINT_ATTEMPTS: u32 = 20;
 const FAILURE_GRACE_MS: u64 = 1_000;
 
 /// What the ledger needs to know of the plan.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Settings {
     /// Steps in the run.
     pub steps: u64,
-    /// Micro-batches in a step.
-    pub micro_batches: u64,
+    /// The micro-batches of each step.
+    pub batches: plan::Batches,
     /// Workers that must be there before the first generation opens.
     pub min_workers: usize,
     /// Workers that can take part at most: the number of lanes.

@@ -11,7 +11,7 @@ mod write;
 
 pub use manifest::{Block, File, Manifest, Source, Span, Totals};
 pub use read::Dataset;
-pub use samples::{count_samples, packing_name};
+pub use samples::{PackedBlock, count_samples, packing_name};
 pub use shard::ShardFile;
 pub use write::{DatasetWriter, DocsEncoder, Draft, EncodedFile, TokensEncoder};
 

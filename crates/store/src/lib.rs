@@ -21,8 +21,8 @@ pub use checkpoint::{
 pub use corpus::Tokenizer;
 pub use dataset::{
     Block as BlockEntry, Dataset, DatasetWriter, DocsEncoder, Draft, EncodedFile, File as FileEntry,
-    MANIFEST, Manifest, ShardFile, Source as SourceEntry, Span, TokensEncoder, Totals, count_samples,
-    packing_name,
+    MANIFEST, Manifest, PackedBlock, ShardFile, Source as SourceEntry, Span, TokensEncoder, Totals,
+    count_samples, packing_name,
 };
 pub use error::StoreError;
 pub use export::{get_safetensors, get_tokenizer, put_safetensors};

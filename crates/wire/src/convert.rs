@@ -78,14 +78,16 @@ pub fn event_of(worker: WorkerId, message: v1::WorkerMessage) -> Result<Event, M
 }
 
 fn report_of(report: v1::StepReport) -> StepReport {
-    let v1::StepReport { loss, targets, correct, tokens, grad_norm, digest, overflowed } = report;
-    StepReport { loss, targets, correct, tokens, grad_norm, digest, overflowed }
+    let v1::StepReport { loss, targets, tokens, grad_norm, digest, overflowed, measures } = report;
+    let measures = measures.into_iter().map(|measure| (measure.name, measure.value)).collect();
+    StepReport { loss, targets, tokens, grad_norm, digest, overflowed, measures }
 }
 
 /// A step's report as a message.
 pub fn step_report(report: &StepReport) -> v1::StepReport {
-    let StepReport { loss, targets, correct, tokens, grad_norm, digest, overflowed } = report.clone();
-    v1::StepReport { loss, targets, correct, tokens, grad_norm, digest, overflowed }
+    let StepReport { loss, targets, tokens, grad_norm, digest, overflowed, measures } = report.clone();
+    let measures = measures.into_iter().map(|(name, value)| v1::Measure { name, value }).collect();
+    v1::StepReport { loss, targets, tokens, grad_norm, digest, overflowed, measures }
 }
 
 /// What the member of a given rank is told when a generation opens.
@@ -150,11 +152,11 @@ mod tests {
         let report = StepReport {
             loss: 1.5,
             targets: 3,
-            correct: 1,
             tokens: 20,
             grad_norm: 0.25,
             digest: "ab".into(),
             overflowed: true,
+            measures: vec![("mlm".into(), 1.25)],
         };
         assert_eq!(report_of(step_report(&report)), report);
         let ready = v1::Ready { generation: 1, step: 2, report: None };

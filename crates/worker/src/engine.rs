@@ -7,7 +7,7 @@ use families::{HostBatch, Recipe};
 use plan::RunPlan;
 use thiserror::Error;
 /// What a step came to; see `proto/cloze/v1/coordinator.proto`.
-pub use wire::v1::StepReport;
+pub use wire::v1::{Measure, StepReport};
 
 /// An engine's failure, by what the worker must do about it.
 #[derive(Debug, Clone, Error)]
@@ -25,8 +25,8 @@ pub enum EngineError {
 pub struct EngineSetup {
     /// The plan.
     pub plan: RunPlan,
-    /// The family's part of it.
-    pub recipe: Arc<dyn Recipe>,
+    /// The family's part of it, for each of its phases.
+    pub recipes: Vec<Arc<dyn Recipe>>,
 }
 
 /// A member's place in a generation.
@@ -117,7 +117,25 @@ pub trait StepEngine {
     /// [`EngineError::Fatal`].
     fn begin(&mut self) -> Result<(), EngineError>;
 
-    /// Adds the gradient of a micro-batch (its index counts over the run).
+    /// Takes over a tensor of weights from elsewhere, before the first step.
+    ///
+    /// # Errors
+    /// [`EngineError::Fatal`] if the model has none of that name, or of another size.
+    fn adopt(&mut self, name: &str, bytes: &[u8]) -> Result<(), EngineError>;
+
+    /// Looks at a held-out micro-batch, without learning from it.
+    ///
+    /// # Errors
+    /// [`EngineError::Fatal`].
+    fn evaluate(&mut self, index: u64, batch: &HostBatch) -> Result<(), EngineError>;
+
+    /// Adds up what all members saw of the held-out samples since the last time, by name.
+    ///
+    /// # Errors
+    /// [`EngineError::PeerLost`] if one of them is gone.
+    fn evaluated(&mut self) -> Result<Vec<(String, f64)>, EngineError>;
+
+    /// Adds the gradient of a micro-batch (its index counts over the step).
     ///
     /// # Errors
     /// [`EngineError::Fatal`].

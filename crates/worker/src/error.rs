@@ -35,6 +35,9 @@ pub enum WorkerError {
     /// Dataset or run state cannot be read.
     #[error(transparent)]
     Store(#[from] store::StoreError),
+    /// What the plan names is there and cannot be used.
+    #[error("{0}")]
+    Unusable(String),
     /// The data cannot be made into micro-batches.
     #[error(transparent)]
     Feed(#[from] FeedError),
@@ -47,7 +50,7 @@ impl WorkerError {
     /// Whether the user has to change something (exit code 2), as opposed to a failure (exit code 1).
     pub fn is_bad_input(&self) -> bool {
         match self {
-            WorkerError::Plan(_) => true,
+            WorkerError::Plan(_) | WorkerError::Unusable(_) => true,
             // Damaged data stays damaged however often it is tried.
             WorkerError::Store(StoreError::Damaged { .. })
             | WorkerError::Feed(FeedError::Store(StoreError::Damaged { .. }) | FeedError::Changed { .. }) => {

@@ -6,12 +6,23 @@
 mod engine;
 mod error;
 mod feed;
+mod held_out;
 mod interrupt;
 mod member;
 mod rendezvous;
+mod samples;
 mod session;
+mod stage;
+mod start;
+mod weights;
 
-pub use engine::{EngineError, EngineSetup, Membership, Rendezvous, StepEngine, StepReport, TensorInfo};
+pub use engine::{
+    EngineError, EngineSetup, Measure, Membership, Rendezvous, StepEngine, StepReport, TensorInfo,
+};
 pub use error::WorkerError;
 pub use feed::{FeedError, Materials};
+pub use held_out::HeldOut;
+pub use samples::Samples;
 pub use session::{Options, run};
+pub use stage::Stage;
+pub use weights::{Subject, Weights, weights};

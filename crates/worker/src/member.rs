@@ -4,6 +4,7 @@
 use std::sync::Arc;
 use std::sync::mpsc::Receiver;
 
+use bytes::Bytes;
 use store::{PartName, RunStore, Tensor};
 use tokio::runtime::Handle;
 use tokio::sync::mpsc::UnboundedSender;
@@ -40,6 +41,8 @@ pub(crate) struct Member {
     pub(crate) engine: Box<dyn StepEngine>,
     pub(crate) materials: Arc<Materials>,
     pub(crate) run: RunStore,
+    /// Weights that the run goes on from, by the names of the model's parameters.
+    pub(crate) adopted: Vec<(String, Bytes)>,
     pub(crate) runtime: Handle,
     pub(crate) interrupt: Arc<Interrupt>,
     pub(crate) orders: Receiver<Order>,
@@ -102,6 +105,7 @@ impl Member {
         let mut feed = Feed::start(self.materials.clone(), open.rank, open.world, open.step);
         loop {
             let step = self.engine.applied().unwrap_or(0);
+            let held_out = self.evaluation(open, step)?;
             self.engine.begin()?;
             for _ in 0..self.materials.share(open.rank, open.world, step) {
                 if let Some(over) = self.interruption(open.generation)? {
@@ -110,7 +114,8 @@ impl Member {
                 let (index, batch) = feed.next()?;
                 self.engine.micro_batch(index, &batch)?;
             }
-            let report = self.engine.reduce()?;
+            let mut report = self.engine.reduce()?;
+            report.measures.extend(held_out);
             self.say(worker_message::Kind::Ready(v1::Ready {
                 generation: open.generation,
                 step,
@@ -120,6 +125,19 @@ impl Member {
                 return Ok(over);
             }
         }
+    }
+
+    /// What held-out samples say of the weights before a step, if it is time to ask: the same on all members.
+    fn evaluation(&mut self, open: &v1::Open, step: u64) -> Result<Vec<v1::Measure>, WorkerError> {
+        if !self.materials.is_evaluated(step) {
+            return Ok(Vec::new());
+        }
+        for fed in self.materials.held_out(open.rank, open.world) {
+            let (index, batch) = fed?;
+            self.engine.evaluate(index, &batch)?;
+        }
+        let named = |(name, value)| v1::Measure { name: format!("evaluation/{name}"), value };
+        Ok(self.engine.evaluated()?.into_iter().map(named).collect())
     }
 
     fn join(&mut self, membership: &Membership) -> Result<(), WorkerError> {
@@ -159,7 +177,11 @@ impl Member {
 
     fn restore(&mut self, step: u64) -> Result<(), WorkerError> {
         if step == 0 {
-            return Ok(self.engine.initialise()?);
+            self.engine.initialise()?;
+            for (parameter, bytes) in &self.adopted {
+                self.engine.adopt(parameter, bytes)?;
+            }
+            return Ok(());
         }
         tracing::info!(step, "restoring from a checkpoint");
         let checkpoints = self.run.checkpoints();

@@ -5,8 +5,6 @@ use std::sync::Arc;
 use std::sync::mpsc as blocking;
 use std::time::Duration;
 
-use plan::RunPlan;
-use store::{Dataset, RunStore};
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::Instant;
 use tokio_stream::wrappers::ReceiverStream;
@@ -19,7 +17,8 @@ use wire::v1::worker_message;
 
 use crate::interrupt::Interrupt;
 use crate::member::{Member, Order};
-use crate::{EngineError, EngineSetup, Materials, StepEngine, WorkerError};
+use crate::start::{self, Started};
+use crate::{EngineError, EngineSetup, StepEngine, WorkerError};
 
 /// Waits between attempts to connect grow up to this.
 const LONGEST_BACK_OFF: Duration = Duration::from_secs(2);
@@ -210,18 +209,10 @@ impl Session {
 
     /// Reads everything that the plan names, and starts the thread that will hold the weights.
     async fn start_member(&mut self, welcome: &v1::Welcome) -> Result<Running, WorkerError> {
-        let plan = RunPlan::parse("the coordinator's plan", &welcome.plan, &[])?;
-        let dataset = Dataset::open(&plan.data.dataset).await?;
-        let run = RunStore::open(&welcome.run_store)?;
-        let family = families::find(&plan.model.family)?;
-        let recipe = (family.parse)(&plan, "the coordinator's plan", &dataset.vocabulary())?;
-        let packing = run
-            .packing(&welcome.packing)
-            .await?
-            .ok_or_else(|| self.protocol("the packing that it names is not in the run's store"))?;
         let runtime = tokio::runtime::Handle::current();
-        let setup = EngineSetup { plan: plan.clone(), recipe: recipe.clone() };
-        let materials = Arc::new(Materials::new(plan, recipe, dataset, packing.counts, runtime.clone()));
+        let Started { setup, materials, run, adopted } =
+            start::read(welcome, &self.options.coordinator, runtime.clone()).await?;
+        let materials = Arc::new(materials);
         let build = self.build.take().ok_or_else(broken_thread)?;
         let (orders, inbox) = blocking::channel();
         let (to_outbox, outbox) = mpsc::unbounded_channel();
@@ -233,6 +224,7 @@ impl Session {
                 engine,
                 materials,
                 run,
+                adopted,
                 runtime,
                 interrupt,
                 orders: inbox,
@@ -304,7 +296,7 @@ impl Session {
 
 /// Store and packing of a run: they stay the same when its coordinator comes back, and no other run has both.
 fn run_of(welcome: &v1::Welcome) -> (String, String) {
-    (welcome.run_store.clone(), welcome.packing.clone())
+    (welcome.run_store.clone(), welcome.packings.join(" "))
 }
 
 fn message(kind: worker_message::Kind) -> v1::WorkerMessage {

@@ -62,11 +62,29 @@ pub async fn run(arguments: Arguments) -> Result<(), Failure> {
 
 /// Prints what a plan amounts to.
 pub fn dry_run(checked: &Checked, as_json: bool) -> Result<(), Failure> {
-    let Checked { plan, recipe, dataset } = checked;
-    let parameters: usize =
-        recipe.parameters().iter().filter(|spec| spec.trained).map(|spec| spec.len()).sum();
-    let tokens =
-        plan.train.steps as f64 * f64::from(plan.train.batch) * f64::from(recipe.pack_spec().max_len());
+    let Checked { plan, recipes, dataset } = checked;
+    let (phases, specs) = (plan.phases(), recipes[0].parameters());
+    let parameters: usize = specs.iter().filter(|spec| spec.trained).map(|spec| spec.len()).sum();
+    let exports: Vec<(String, usize)> = recipes[0]
+        .exports()
+        .iter()
+        .map(|export| {
+            let held = |spec: &&families::ParameterSpec| {
+                export.files[0].tensors.iter().any(|tensor| tensor.parameter == spec.name)
+            };
+            let class = export.config["architectures"][0].as_str().unwrap_or_default().to_owned();
+            (class, specs.iter().filter(held).map(|spec| spec.len()).sum())
+        })
+        .collect();
+    let tokens: f64 = phases
+        .iter()
+        .zip(recipes)
+        .map(|(phase, recipe)| {
+            let train = &phase.plan.train;
+            let sequences = train.micro_batches_before(phase.steps) * u64::from(train.micro_batch);
+            sequences as f64 * f64::from(recipe.pack_spec().max_len())
+        })
+        .sum();
     let epochs = tokens / (dataset.tokens().max(1)) as f64;
     // Weights, two moments and the fixed-point accumulator; a gradient of the micro-batch at hand.
     let state_bytes = parameters as f64 * (4.0 * 3.0 + 8.0 + 4.0);
@@ -74,6 +92,7 @@ pub fn dry_run(checked: &Checked, as_json: bool) -> Result<(), Failure> {
         let facts = json!({
             "plan": plan, "recipe_hash": plan.recipe_hash(), "parameters": parameters, "tokens": tokens,
             "epochs": epochs, "state_bytes": state_bytes, "dataset_tokens": dataset.tokens(),
+            "exports": exports,
         });
         println!("{facts}");
         return Ok(());
@@ -85,7 +104,18 @@ pub fn dry_run(checked: &Checked, as_json: bool) -> Result<(), Failure> {
         thousands(tokens),
         thousands(plan.train.steps as f64)
     );
-    println!("micro-batches  {} per step", plan.micro_batches());
+    for (class, size) in &exports {
+        println!("{:14} {} as {class}", "", thousands(*size as f64));
+    }
+    for (phase, recipe) in phases.iter().zip(recipes) {
+        println!(
+            "phase {}        {} steps of {} micro-batches, samples of {} tokens",
+            phase.index,
+            thousands(phase.steps as f64),
+            phase.plan.micro_batches(),
+            recipe.pack_spec().max_len()
+        );
+    }
     println!(
         "memory         {} MB of weights, moments and gradients per worker",
         thousands(state_bytes / 1e6)

@@ -1,9 +1,13 @@
 //! `cloze export`: a checkpoint as a directory that Hugging Face Transformers opens.
 
+use std::collections::BTreeMap;
+
 use clap::Args;
+use families::{ExportFile, ExportTensor};
 use plan::RunPlan;
 use store::{Dataset, Location, Tensor};
 
+use crate::card;
 use crate::failure::Failure;
 
 /// What stands before the names of the weights in a checkpoint.
@@ -42,24 +46,50 @@ pub async fn run(arguments: Arguments) -> Result<(), Failure> {
     let plan = RunPlan::parse("the run's plan", &run.plan().await?, &[])?;
     let dataset = Dataset::open(&plan.data.dataset).await?;
     let family = families::find(&plan.model.family)?;
-    let recipe = (family.parse)(&plan, "the run's plan", &dataset.vocabulary())?;
-    let mut weights = Vec::new();
+    let last = plan.phases().pop().map_or_else(|| plan.clone(), |phase| phase.plan);
+    let recipe = (family.parse)(&last, "the run's plan", &dataset.vocabulary())?;
+    let mut weights = BTreeMap::new();
     let keep = |tensor: Tensor| -> Result<(), Failure> {
         if let Some(name) = tensor.name.strip_prefix(WEIGHTS) {
-            weights.push(Tensor { name: name.to_owned(), ..tensor });
+            weights.insert(name.to_owned(), tensor);
         }
         Ok(())
     };
     checkpoints.load_into(&manifest, keep).await?;
-    let count = weights.len();
     let to = Location::open(&arguments.to)?;
-    store::put_safetensors(&to, "model.safetensors", weights).await?;
-    to.put("tokenizer.json", dataset.tokenizer_json().await?).await?;
-    to.put("tokenizer_config.json", pretty(&recipe.hf_tokenizer_config())).await?;
-    // Last, because Transformers looks for it first: without it the directory is not taken for a model.
-    to.put("config.json", pretty(&recipe.hf_config())).await?;
+    let card = card::card(&plan, recipe.as_ref(), &dataset, &manifest);
+    to.put("README.md", card).await?;
+    let tokenizer = dataset.tokenizer_json().await?;
+    let mut count = 0;
+    // The directory itself comes last.
+    for export in recipe.exports().iter().rev() {
+        let to = if export.folder.is_empty() { to.clone() } else { to.child(export.folder) };
+        for file in &export.files {
+            let tensors = named(file, &weights)?;
+            count += tensors.len();
+            store::put_safetensors(&to, file.name, tensors).await?;
+        }
+        to.put("tokenizer.json", tokenizer.clone()).await?;
+        to.put("tokenizer_config.json", pretty(&recipe.hf_tokenizer_config())).await?;
+        // Last, because Transformers looks for it first: without it the directory is not taken for a model.
+        to.put("config.json", pretty(&export.config)).await?;
+    }
     println!("{count} tensors of step {} written to {}", manifest.step, arguments.to);
     Ok(())
+}
+
+/// The tensors of a file, under its names.
+fn named(file: &ExportFile, weights: &BTreeMap<String, Tensor>) -> Result<Vec<Tensor>, Failure> {
+    let tensor = |wanted: &ExportTensor| {
+        let found = weights.get(&wanted.parameter).ok_or_else(|| {
+            Failure::failed(format!(
+                "the checkpoint has no tensor {}; it is another model's",
+                wanted.parameter
+            ))
+        })?;
+        Ok(Tensor { name: wanted.name.clone(), shape: found.shape.clone(), bytes: found.bytes.clone() })
+    };
+    file.tensors.iter().map(tensor).collect()
 }
 
 fn pretty(value: &serde_json::Value) -> String {

@@ -30,13 +30,5 @@ pub async fn run(arguments: Arguments) -> Result<(), Failure> {
     if arguments.json {
         command.arg("--json");
     }
-    let status = command
-        .status()
-        .await
-        .map_err(|error| Failure::failed(format!("cannot start cloze-engine: {error}")))?;
-    match status.code() {
-        Some(0) => Ok(()),
-        Some(code) => Err(Failure::of_process(code)),
-        None => Err(Failure::failed(format!("cloze-engine died ({status})"))),
-    }
+    engine::run(command).await
 }

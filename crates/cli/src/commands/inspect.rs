@@ -1,18 +1,23 @@
 //! `cloze inspect`: what a dataset holds.
 
+use std::sync::Arc;
+
 use clap::Args;
+use families::Recipe;
 use prepare::inspect::{SampleWish, ShownDocument, ShownSample, documents, samples};
 use serde_json::json;
 use store::Dataset;
 
 use crate::failure::Failure;
 use crate::show::thousands;
+use crate::{job, seen};
 
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   cloze inspect data/books
   cloze inspect data/books --documents 10 --source books
-  cloze inspect data/books --samples 3 --format segment-pair --max-len 128")]
+  cloze inspect data/books --samples 3 --format segment-pair --max-len 128
+  cloze inspect data/books --samples 3 --family spanbert")]
 pub struct Arguments {
     /// The dataset: a path or URL.
     dataset: String,
@@ -40,6 +45,15 @@ pub struct Arguments {
     /// Another one draws other documents and samples.
     #[arg(long, default_value_t = 0)]
     seed: u64,
+    /// Show samples as this model family sees them, with its own settings: masks, segments and what is asked.
+    #[arg(long, conflicts_with = "config")]
+    family: Option<String>,
+    /// Show samples as the model of this run sees them (the run's last phase).
+    #[arg(long, value_name = "RUN.toml")]
+    config: Option<std::path::PathBuf>,
+    /// Which epoch's masks, with --family or --config.
+    #[arg(long, default_value_t = 0)]
+    epoch: u64,
     /// Print JSON.
     #[arg(long)]
     json: bool,
@@ -48,6 +62,9 @@ pub struct Arguments {
 /// Runs the command.
 pub async fn run(arguments: Arguments) -> Result<(), Failure> {
     let dataset = Dataset::open(&arguments.dataset).await?;
+    if let Some(recipe) = recipe(&arguments, &dataset)? {
+        return show_seen(&arguments, &dataset, recipe.as_ref()).await;
+    }
     let source = arguments.source.as_deref();
     let shown = documents(&dataset, arguments.documents, source, arguments.seed).await?;
     let Arguments { format, max_len, pair_task, variant, seed, .. } = arguments;
@@ -73,6 +90,31 @@ pub async fn run(arguments: Arguments) -> Result<(), Failure> {
     }
     shown.iter().for_each(print_document);
     packed.iter().for_each(print_sample);
+    Ok(())
+}
+
+/// The recipe that samples are to be shown with, if one was asked for.
+fn recipe(arguments: &Arguments, dataset: &Dataset) -> Result<Option<Arc<dyn Recipe>>, Failure> {
+    if let Some(family) = &arguments.family {
+        return seen::own_recipe(family, arguments.max_len, dataset).map(Some);
+    }
+    let Some(path) = &arguments.config else { return Ok(None) };
+    let plan = job::read_plan(path, &[])?.plan;
+    let family = families::find(&plan.model.family)?;
+    let last = plan.phases().pop().map_or(plan, |phase| phase.plan);
+    Ok(Some((family.parse)(&last, &path.display().to_string(), &dataset.vocabulary())?))
+}
+
+async fn show_seen(arguments: &Arguments, dataset: &Dataset, recipe: &dyn Recipe) -> Result<(), Failure> {
+    let Arguments { samples, epoch, variant, seed, .. } = *arguments;
+    let shown = seen::seen(dataset, recipe, samples.max(1), epoch, variant, seed).await?;
+    match arguments.json {
+        true => {
+            let shown: Vec<_> = shown.iter().map(seen::SeenSample::json).collect();
+            println!("{}", json!({"dataset": dataset.hash(), "samples": shown}));
+        }
+        false => shown.iter().for_each(seen::print),
+    }
     Ok(())
 }
 

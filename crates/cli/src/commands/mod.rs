@@ -2,6 +2,7 @@
 
 pub mod checkpoints;
 pub mod coordinator;
+pub mod evaluate;
 pub mod export;
 pub mod fill_mask;
 pub mod inspect;

@@ -138,11 +138,13 @@ impl Ledger {
     }
 
     pub(super) fn committed(&self, generation: u64, report: &StepReport) -> Record {
+        let batch = self.settings.batches.of(self.step);
         Record::Committed {
             generation,
             step: self.step,
-            first_micro_batch: self.step * self.settings.micro_batches,
-            micro_batches: self.settings.micro_batches,
+            phase: batch.phase,
+            first_micro_batch: batch.first,
+            micro_batches: batch.count,
             loss: report.loss,
             targets: report.targets,
             grad_norm: report.grad_norm,

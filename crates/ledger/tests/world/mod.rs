@@ -58,7 +58,7 @@ impl World {
     pub fn new(seed: u64, faults: Faults) -> Self {
         let settings = Settings {
             steps: STEPS,
-            micro_batches: 4,
+            batches: plan::Batches::even(4),
             min_workers: 2,
             max_workers: 4,
             checkpoint_every: 7,
@@ -325,10 +325,10 @@ fn report(step: u64) -> StepReport {
     StepReport {
         loss: 1.0,
         targets: 1,
-        correct: 0,
         tokens: 10,
         grad_norm: 1.0,
         digest: format!("gradient {step}"),
         overflowed: false,
+        measures: Vec::new(),
     }
 }

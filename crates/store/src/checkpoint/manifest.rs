@@ -49,7 +49,7 @@ pub struct CheckpointManifest {
     pub version: u32,
     /// Updates applied.
     pub step: u64,
-    /// The position of the run: micro-batches used.
+    /// The position of the run: micro-batches used of the phase that the next step belongs to.
     pub micro_batches: u64,
     /// The coordinator that commits it.
     pub term: Term,

@@ -85,6 +85,11 @@ impl Dataset {
         self.manifest().tokenizer.vocabulary.clone()
     }
 
+    /// Where it is, for messages.
+    pub fn place(&self) -> String {
+        self.inner.at.place("")
+    }
+
     /// How many tokens it has.
     pub fn tokens(&self) -> u64 {
         self.manifest().totals.tokens

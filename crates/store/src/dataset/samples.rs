@@ -1,7 +1,7 @@
 //! How many samples each block of a dataset gives: counted once per run from the lengths of sentences. Knows nothing
 //! of the order in which they are used.
 
-use corpus::PackSpec;
+use corpus::{Block, Layout, PackSpec, Sample};
 use futures::{StreamExt, TryStreamExt};
 
 use super::{Dataset, hex};
@@ -9,6 +9,44 @@ use crate::{Packing, StoreError};
 
 /// Blocks that are read at a time.
 const IN_FLIGHT: usize = 16;
+
+/// A block in memory, and where its samples lie in it.
+#[derive(Debug)]
+pub struct PackedBlock {
+    block: Block,
+    layout: Layout,
+}
+
+impl PackedBlock {
+    /// Packs a block.
+    pub fn new(block: Block, spec: &PackSpec, variant: u32) -> Self {
+        let layout = corpus::layout(block.sentence_lens(), spec, variant);
+        PackedBlock { block, layout }
+    }
+
+    /// How many samples it gives.
+    pub fn len(&self) -> usize {
+        self.layout.len()
+    }
+
+    /// Whether it gives none.
+    pub fn is_empty(&self) -> bool {
+        self.layout.is_empty()
+    }
+
+    /// The tokens of sample `index`.
+    ///
+    /// # Panics
+    /// If there is no such sample.
+    pub fn sample(&self, index: usize) -> Sample {
+        self.block.sample(self.layout.sample(index))
+    }
+
+    /// All tokens of the block.
+    pub fn ids(&self) -> &[u32] {
+        self.block.ids()
+    }
+}
 
 /// The name of a way of packing a dataset: counts under the same name are the same.
 pub fn packing_name(dataset_hash: &str, spec: &PackSpec, variants: u32) -> String {

@@ -1,0 +1,74 @@
+//! What a worker reads before it can take part: the plan, the recipes of its phases, where their samples lie, and the
+//! weights that the run goes on from. Knows neither sessions nor engines.
+
+use bytes::Bytes;
+use plan::{Evaluation, RunPlan};
+use store::{Dataset, RunStore};
+use tokio::runtime::Handle;
+use wire::v1;
+
+use crate::held_out::HeldOut;
+use crate::samples::Samples;
+use crate::stage::Stage;
+use crate::weights::weights;
+use crate::{EngineSetup, Materials, WorkerError};
+
+/// How messages call the plan that came with the welcome.
+const SOURCE: &str = "the coordinator's plan";
+
+/// Everything that was read.
+pub(crate) struct Started {
+    pub setup: EngineSetup,
+    pub materials: Materials,
+    pub run: RunStore,
+    /// Weights by the names of the model's parameters.
+    pub adopted: Vec<(String, Bytes)>,
+}
+
+/// Reads everything that the plan names.
+pub(crate) async fn read(
+    welcome: &v1::Welcome,
+    coordinator: &str,
+    runtime: Handle,
+) -> Result<Started, WorkerError> {
+    let plan = RunPlan::parse(SOURCE, &welcome.plan, &[])?;
+    let dataset = Dataset::open(&plan.data.dataset).await?;
+    let run = RunStore::open(&welcome.run_store)?;
+    let family = families::find(&plan.model.family)?;
+    let protocol = |reason: String| WorkerError::Protocol { url: coordinator.to_owned(), reason };
+    let phases = plan.phases();
+    if welcome.packings.len() != phases.len() {
+        let reason = format!("it names {} packings for {} phases", welcome.packings.len(), phases.len());
+        return Err(protocol(reason));
+    }
+    let (mut recipes, mut stages) = (Vec::new(), Vec::new());
+    for (phase, packing) in phases.iter().zip(&welcome.packings) {
+        let recipe = (family.parse)(&phase.plan, SOURCE, &dataset.vocabulary())?;
+        let counted = run
+            .packing(packing)
+            .await?
+            .ok_or_else(|| protocol("the packing that it names is not in the run's store".into()))?;
+        let shape = phase.plan.order_shape();
+        stages.push(Stage::new(dataset.clone(), recipe.clone(), counted.counts, phase.key(), shape));
+        recipes.push(recipe);
+    }
+    let held_out = match (&plan.evaluation, recipes.last()) {
+        (Some(Evaluation { dataset, sequences, seed, .. }), Some(last)) => {
+            let micro_batch = plan.train.micro_batch;
+            Some(HeldOut::open(dataset, last.clone(), *sequences, micro_batch, *seed).await?)
+        }
+        _ => None,
+    };
+    let adopted = match &plan.model.init_from {
+        Some(place) => {
+            let found = weights(place, recipes[0].as_ref()).await?;
+            let missing = found.missing.join(" ");
+            tracing::info!(place, tensors = found.tensors.len(), fresh = missing, "weights to go on from");
+            found.tensors
+        }
+        None => Vec::new(),
+    };
+    let setup = EngineSetup { plan: plan.clone(), recipes };
+    let materials = Materials::new(plan, Samples::new(stages, runtime), held_out);
+    Ok(Started { setup, materials, run, adopted })
+}
