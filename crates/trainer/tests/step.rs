@@ -161,7 +161,7 @@ fn the_loss_falls() {
         let (first, last) = (losses[0], losses[losses.len() - 10..].iter().sum::<f64>() / 10.0);
         let family = &setup.plan.model.family;
         assert!((first - 62f64.ln()).abs() < 0.4, "{family}: first loss {first}");
-        assert!(last < 0.9 * first, "{family}: losses {losses:?}");
+        assert!(last < 0.92 * first, "{family}: losses {losses:?}");
         let evaluate = |batches: std::ops::Range<u64>| {
             let mut evaluation = Evaluation::new(setup.recipe.as_ref(), 1);
             for index in batches {

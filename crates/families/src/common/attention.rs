@@ -70,9 +70,18 @@ impl Attention {
         let context = if noise.is_some() && !self.dropout.is_off() {
             self.with_dropout(&qkv, sequences, noise)?
         } else {
-            let mask = sequences.mask.as_ref();
+            let mask = sequences.mask.as_ref().map(|mask| mask.f_to_kind(qkv.f_kind()?)).transpose()?;
             let [q, k, v] = [0, 1, 2].map(|part| qkv.f_select(0, part));
-            Tensor::f_scaled_dot_product_attention(&q?, &k?, &v?, mask, 0.0, false, None::<f64>, false)?
+            Tensor::f_scaled_dot_product_attention(
+                &q?,
+                &k?,
+                &v?,
+                mask.as_ref(),
+                0.0,
+                false,
+                None::<f64>,
+                false,
+            )?
         };
         context.f_transpose(1, 2)?.f_reshape([b * l, n * d])
     }
@@ -94,7 +103,7 @@ impl Attention {
             Some(mask) => scores.f_view([b, n, l, l])?.f_add(mask)?.f_view([b * n, l, l])?,
             None => scores,
         };
-        let weights = scores.f_softmax(-1, Kind::Float)?;
+        let weights = scores.f_softmax(-1, Kind::Float)?.f_to_kind(qkv.f_kind()?)?;
         self.dropout.apply(weights, noise)?.f_bmm(&v?)?.f_view([b, n, l, d])
     }
 }

@@ -9,7 +9,7 @@ use tch::Device;
 use trainer::Trainer;
 
 /// Small and odd, so that nothing is a multiple of what kernels like.
-const SMALL: [&str; 10] = [
+const SMALL: [&str; 12] = [
     "model.layers=2",
     "model.hidden=36",
     "model.heads=3",
@@ -20,6 +20,8 @@ const SMALL: [&str; 10] = [
     "train.micro_batch=3",
     "train.steps=40",
     "train.clip_norm=0",
+    "model.dropout=0.1",
+    "model.attention_dropout=0.1",
 ];
 
 /// A family, set up small.
