@@ -1,24 +1,41 @@
-"""Opens an exported directory with Transformers and compares its logits with ours.
+"""Opens an exported directory with Transformers, compares its logits with ours, and saves it again.
 
-usage: open_export.py DIRECTORY OURS.json TEXT
+usage: open_export.py DIRECTORY OURS.json TEXT AGAIN
+
+The class is the one that the directory's configuration names; of an ELECTRA, the generator's folder is to be given.
+Saved again under AGAIN, every tensor must have the bits that it had. `pipeline("fill-mask")` must work on it.
 """
 
 import json
+import pathlib
 import sys
 
 import torch
-from transformers import AutoTokenizer, RobertaForMaskedLM
+import transformers
+from safetensors.torch import load_file
 
-directory, ours, text = sys.argv[1:]
-with open(ours) as file:
-    ours = json.load(file)
-model, report = RobertaForMaskedLM.from_pretrained(directory, output_loading_info=True)
+directory, ours, text, again = sys.argv[1:]
+ours = json.loads(pathlib.Path(ours).read_text())
+settings = json.loads((pathlib.Path(directory) / "config.json").read_text())
+model, report = getattr(transformers, settings["architectures"][0]).from_pretrained(
+    directory, output_loading_info=True)
 assert not report["missing_keys"], report["missing_keys"]
 assert not report["unexpected_keys"], report["unexpected_keys"]
 model.eval()
-tokenizer = AutoTokenizer.from_pretrained(directory)
+tokenizer = transformers.AutoTokenizer.from_pretrained(directory)
 ids = tokenizer(text)["input_ids"]
 with torch.no_grad():
-    logits = model(torch.tensor([ours["ids"]])).logits[0]
-difference = (logits - torch.tensor(ours["logits"])).abs().max().item()
-print(json.dumps({"ids": ids == ours["ids"], "theirs": ids, "ours": ours["ids"], "max_difference": difference}))
+    found = model(torch.tensor([ours["ids"]]))
+logits = found.prediction_logits if "prediction_logits" in found else found.logits
+difference = (logits[0] - torch.tensor(ours["logits"])).abs().max().item()
+
+model.save_pretrained(again)
+tokenizer.save_pretrained(again)
+before, after = (load_file(pathlib.Path(folder) / "model.safetensors") for folder in [directory, again])
+same = {name for name in after if name in before and torch.equal(before[name], after[name])}
+filled = transformers.pipeline("fill-mask", model=directory, tokenizer=directory)(text)
+print(json.dumps({
+    "ids": ids == ours["ids"], "theirs": ids, "ours": ours["ids"], "max_difference": difference,
+    "changed": sorted(set(after) - same), "lost": sorted(set(before) - set(after)),
+    "filled": [guess["token_str"] for guess in filled],
+}))

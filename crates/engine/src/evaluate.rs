@@ -6,7 +6,7 @@ use serde_json::{Map, Value, json};
 use trainer::{Evaluation, measure};
 use worker::HeldOut;
 
-use crate::subject::{self, Opened, failed};
+use crate::subject::{self, Need, Opened, failed};
 
 #[derive(Debug, Args)]
 pub struct Arguments {
@@ -36,7 +36,8 @@ pub fn run(arguments: Arguments) -> Result<(), (u8, String)> {
         .enable_all()
         .build()
         .map_err(|error| (1, format!("cannot start: {error}")))?;
-    let Opened { model, recipe, step, tokenizer } = subject::open(&runtime, &arguments.place)?;
+    let Opened { model, recipe, step, tokenizer } =
+        subject::open(&runtime, &arguments.place, Need::Objective)?;
     if arguments.micro_batch == 0 {
         return Err((2, "--micro-batch must be at least 1".into()));
     }

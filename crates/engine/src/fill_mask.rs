@@ -3,7 +3,7 @@
 use clap::Args;
 use store::Tokenizer;
 
-use crate::subject::{self, Opened};
+use crate::subject::{self, Need, Opened};
 
 #[derive(Debug, Args)]
 pub struct Arguments {
@@ -28,7 +28,7 @@ type Failure = (u8, String);
 /// Predicts. On failure: the exit code and what to say.
 pub fn run(arguments: Arguments) -> Result<(), Failure> {
     let runtime = tokio::runtime::Runtime::new().map_err(|error| (1, format!("cannot start: {error}")))?;
-    let Opened { model, tokenizer, .. } = subject::open(&runtime, &arguments.directory)?;
+    let Opened { model, tokenizer, .. } = subject::open(&runtime, &arguments.directory, Need::Predictions)?;
     let ids = encode(&tokenizer, &arguments.text)?;
     let predictions = model.predict(&ids).map_err(|error| (2, error.to_string()))?;
     if arguments.logits {

@@ -179,9 +179,9 @@ impl Model {
         self.refresh()
     }
 
-    /// The names of all tensors that were not loaded yet.
-    pub fn missing(&self) -> impl Iterator<Item = &str> {
-        self.missing.iter().map(String::as_str)
+    /// Does without a tensor: it stays zeros, and what is computed with it means nothing.
+    pub fn leave_out(&mut self, name: &str) {
+        self.missing.remove(name);
     }
 
     /// Number of parameters, frozen ones included.

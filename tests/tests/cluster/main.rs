@@ -2,4 +2,5 @@
 
 mod bits;
 mod export;
+mod families;
 mod mistakes;
