@@ -2,7 +2,7 @@
 
 usage: open_export.py DIRECTORY OURS.json TEXT AGAIN
 
-The class is the one that the directory's configuration names; of an ELECTRA, the generator's folder is to be given.
+The class is the one that the directory's configuration names; of an ELECTRA's discriminator, its scores are compared.
 Saved again under AGAIN, every tensor must have the bits that it had. `pipeline("fill-mask")` must work on it.
 """
 
@@ -26,14 +26,15 @@ tokenizer = transformers.AutoTokenizer.from_pretrained(directory)
 ids = tokenizer(text)["input_ids"]
 with torch.no_grad():
     found = model(torch.tensor([ours["ids"]]))
+detects = type(model).__name__ == "ElectraForPreTraining"
 logits = found.prediction_logits if "prediction_logits" in found else found.logits
-difference = (logits[0] - torch.tensor(ours["logits"])).abs().max().item()
+difference = (logits[0] - torch.tensor(ours["replaced" if detects else "logits"])).abs().max().item()
 
 model.save_pretrained(again)
 tokenizer.save_pretrained(again)
 before, after = (load_file(pathlib.Path(folder) / "model.safetensors") for folder in [directory, again])
 same = {name for name in after if name in before and torch.equal(before[name], after[name])}
-filled = transformers.pipeline("fill-mask", model=directory, tokenizer=directory)(text)
+filled = [] if detects else transformers.pipeline("fill-mask", model=directory, tokenizer=directory)(text)
 print(json.dumps({
     "ids": ids == ours["ids"], "theirs": ids, "ours": ours["ids"], "max_difference": difference,
     "changed": sorted(set(after) - same), "lost": sorted(set(before) - set(after)),

@@ -33,7 +33,8 @@ pub fn run(arguments: Arguments) -> Result<(), Failure> {
     let predictions = model.predict(&ids).map_err(|error| (2, error.to_string()))?;
     if arguments.logits {
         let rows: Vec<&[f32]> = predictions.logits.chunks(predictions.vocabulary).collect();
-        println!("{}", serde_json::json!({"ids": ids, "logits": rows}));
+        let replaced = model.replaced(&ids).map_err(|error| (2, error.to_string()))?;
+        println!("{}", serde_json::json!({"ids": ids, "logits": rows, "replaced": replaced}));
         return Ok(());
     }
     let mask = i64::from(tokenizer.specials().mask);

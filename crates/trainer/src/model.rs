@@ -200,6 +200,18 @@ impl Model {
         Ok(Predictions { logits: words.iter().map(|&word| f32::from_ne_bytes(word)).collect(), vocabulary })
     }
 
+    /// What the model's discriminator says of each token of a sequence [L], if it has one: positive scores where it takes
+    /// a token for replaced.
+    ///
+    /// # Errors
+    /// As [`Model::predict`].
+    pub fn replaced(&self, ids: &[i64]) -> Result<Option<Vec<f32>>, Error> {
+        let Some(scores) = self.network.replaced(ids)? else { return Ok(None) };
+        let scores = scores.f_to(Device::Cpu)?.f_contiguous()?;
+        let (words, _) = aten::bytes(&scores)?.as_chunks::<4>();
+        Ok(Some(words.iter().map(|&word| f32::from_ne_bytes(word)).collect()))
+    }
+
     /// Adds the losses of batch number `index` to an evaluation, without dropout and without learning from it.
     ///
     /// # Errors

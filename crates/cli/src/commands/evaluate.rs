@@ -6,7 +6,7 @@ use crate::engine;
 use crate::failure::Failure;
 
 #[derive(Debug, Args)]
-#[command(after_help = "Example: cloze evaluate runs/bert-cpu --data data/held-out")]
+#[command(after_help = "Example: cloze evaluate runs/first --data data/held-out")]
 pub struct Arguments {
     /// A run (its newest checkpoint is taken), or a Hugging Face directory of a known family.
     place: String,

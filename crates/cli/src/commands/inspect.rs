@@ -17,7 +17,7 @@ use crate::{job, seen};
   cloze inspect data/books
   cloze inspect data/books --documents 10 --source books
   cloze inspect data/books --samples 3 --format segment-pair --max-len 128
-  cloze inspect data/books --samples 3 --family spanbert")]
+  cloze inspect data/books --samples 3 --config run.toml")]
 pub struct Arguments {
     /// The dataset: a path or URL.
     dataset: String,

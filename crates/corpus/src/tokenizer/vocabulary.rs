@@ -80,7 +80,7 @@ impl Vocabulary {
             TokenizerKind::WordPiece => !token.starts_with("##"),
             // The byte-level alphabet writes a space as Ġ.
             TokenizerKind::ByteLevelBpe => token.starts_with('Ġ'),
-            TokenizerKind::Unigram => token.starts_with('▁'),
+            TokenizerKind::Unigram => begins_unigram_word(token),
         };
         let word_start = |id| {
             let token = tokenizer.id_to_token(id);
@@ -98,6 +98,18 @@ impl Vocabulary {
     pub fn is_special(&self, id: u32) -> bool {
         self.specials.all().contains(&id)
     }
+}
+
+/// Whether a word begins with a Unigram piece, by the rule of google-research/albert (`create_pretraining_data.py`,
+/// `_is_start_piece_sp`): besides pieces that begin with a space, marks are words, and so is whatever is written in other
+/// letters than English ones.
+fn begins_unigram_word(piece: &str) -> bool {
+    let mark = |c: char| c.is_ascii_punctuation() || c == '€' || c == '£';
+    let single_mark = piece.chars().count() == 1 && piece.chars().all(mark);
+    piece.starts_with('▁')
+        || piece.starts_with('<')
+        || single_mark
+        || !piece.chars().all(|c| c.is_ascii_alphabetic() || mark(c))
 }
 
 fn to_hex<S: Serializer>(words: &[u64], serializer: S) -> Result<S::Ok, S::Error> {

@@ -20,3 +20,6 @@ pub mod encoder;
 pub mod heads;
 #[cfg(feature = "torch")]
 pub mod trunk;
+
+#[cfg(test)]
+pub mod testing;
