@@ -1,4 +1,4 @@
-//! The model card of an export: what was trained, on what, how far, and what it measured. Knows no files.
+//! The model card of an export: what was trained, on what, how far, and the last training loss. Knows no files.
 
 use families::Recipe;
 use plan::RunPlan;
@@ -31,10 +31,10 @@ pub fn card(
         .skip(1)
         .map(|file| format!("- `{}`: a head that Transformers does not know\n", file.name))
         .collect();
-    let loss = checkpoint.loss.map_or("not measured".to_owned(), |loss| format!("{loss:.4} nats"));
+    let loss = checkpoint.loss.map_or("not measured".to_owned(), |loss| format!("{loss:.4}"));
     format!(
         "---\nlibrary_name: transformers\ntags: [{family}, pretraining]\n---\n\n# {name}\n\n\
-         A {class}, pretrained with cloze from scratch or from the weights that the plan names.\n\n\
+         {class}, pretrained with cloze from scratch or from the weights that the plan names.\n\n\
          | | |\n|---|---|\n\
          | family | {family} |\n| parameters, all heads | {parameters} |\n\
          | steps | {step} of {steps} |\n| training loss of the last step | {loss} |\n\

@@ -65,6 +65,12 @@ pub async fn check(source: Source) -> Result<Checked, Failure> {
             |error: plan::ConfigError| Failure::from(error.located_in_phase(phase.index, &name, &text));
         recipes.push((family.parse)(&phase.plan, &name, &dataset.vocabulary()).map_err(located)?);
     }
+    if let Some(phase) = (1..recipes.len()).find(|&phase| !same_network(&*recipes[0], &*recipes[phase])) {
+        return Err(Failure::bad_input(format!(
+            "{name}: phase {phase} has another network than the first: its heads, its terms of the loss or its sampling \
+             differ; phases may change lengths, masks and batches, but not what is trained"
+        )));
+    }
     if let Some(evaluation) = &plan.evaluation {
         let held_out = Dataset::open(&evaluation.dataset).await?;
         if held_out.tokenizer_hash() != dataset.tokenizer_hash() {
@@ -79,6 +85,12 @@ pub async fn check(source: Source) -> Result<Checked, Failure> {
         }
     }
     Ok(Checked { plan, recipes, dataset })
+}
+
+/// Whether two phases train the same tensors to answer the same questions.
+fn same_network(a: &dyn Recipe, b: &dyn Recipe) -> bool {
+    let names = |recipe: &dyn Recipe| recipe.terms().into_iter().map(|term| term.name).collect::<Vec<_>>();
+    a.parameters() == b.parameters() && names(a) == names(b) && a.network_settings() == b.network_settings()
 }
 
 /// Opens the run's store and counts the samples of every block, once per run.

@@ -55,7 +55,7 @@ pub fn own_recipe(
     Ok((family.parse)(&plan, "--family", &dataset.vocabulary())?)
 }
 
-/// `count` samples that are drawn by chance, as they are in an epoch of a run with this seed.
+/// `count` samples that are drawn by chance, masked as in an epoch of the first phase of a run with this seed.
 ///
 /// # Errors
 /// If the dataset cannot be read.

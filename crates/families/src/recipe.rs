@@ -35,6 +35,11 @@ pub trait Recipe: Send + Sync {
     /// same for everybody.
     fn expected_targets(&self, sequences: u64) -> Vec<f64>;
 
+    /// What the network computes with besides its tensors and its sizes, as text: phases of a run must not differ in it.
+    fn network_settings(&self) -> String {
+        String::new()
+    }
+
     /// The tensors of the network, in the order in which they lie in memory.
     fn parameters(&self) -> Vec<ParameterSpec>;
 
@@ -69,7 +74,7 @@ pub enum Normaliser {
     /// on TPUs do so per shard.
     Group,
     /// The number of targets in the micro-batch, and the sum over micro-batches is divided again by the number of targets
-    /// in the step: SpanBERT's `span_bert_loss.py` divides once and its `trainer.py` a second time.
+    /// in the step: SpanBERT's `spanbert_loss.py` divides once and its `trainer.py` a second time.
     GroupOverTargets,
 }
 

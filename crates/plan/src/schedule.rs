@@ -14,7 +14,7 @@ impl Schedule {
     /// | [`ScheduleKind::LinearTimesWarmup`] | `line(t / T)` * t/w | `line(t / T)` |
     /// | [`ScheduleKind::Constant`] | peak * t/w | peak |
     ///
-    /// They are fairseq's `polynomial_decay_schedule.py` with power 1, which RoBERTa and SpanBERT used,
+    /// They are fairseq's `polynomial_decay_schedule.py` with power 1, which RoBERTa used,
     /// `optimization.py` of google-research/bert and /albert, and `model/optimization.py` of
     /// google-research/electra. The latter two stand on TensorFlow's `tf.train.polynomial_decay`, with power
     /// 1 and an end of 0. After T all linear kinds stay at the end, and the first update of a run with

@@ -92,7 +92,7 @@ impl Subject {
     }
 }
 
-/// The weights of a Hugging Face directory, as far as the recipe has a place for them.
+/// The weights of a Hugging Face directory (not of a run: export it first), as far as the recipe has a place for them.
 ///
 /// # Errors
 /// If there is nothing for this recipe, or two tensors that shall be one differ.

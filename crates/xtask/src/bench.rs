@@ -5,6 +5,7 @@ mod facts;
 mod inputs;
 mod peers;
 mod table;
+mod train;
 mod whole;
 
 use std::fs;
@@ -15,6 +16,7 @@ use serde_json::{Value, json};
 use crate::shell::{Failure, Outcome, cargo, failed, output, run as run_command};
 use crate::tidy::workspace::Workspace;
 use inputs::Inputs;
+use train::TrainArgs;
 
 /// What can be measured.
 #[derive(Debug, clap::Subcommand)]
@@ -22,6 +24,11 @@ pub enum Bench {
     /// From raw text to a dataset: whole, step by step, and beside `tokenizers` and `datatrove`
     #[command(after_help = "Example: cargo xtask bench prepare --out tests/benchmarks/results/prepare.json")]
     Prepare(PrepareArgs),
+    /// Training steps on this machine's processor, beside Hugging Face Transformers
+    #[command(
+        after_help = "Example: cargo xtask bench train-cpu --out tests/benchmarks/results/train-cpu.json"
+    )]
+    TrainCpu(TrainArgs),
 }
 
 /// Arguments of `cargo xtask bench prepare`.
@@ -52,8 +59,10 @@ const TARGETS: [(&str, f64); 3] = [("WordPiece", 10.0), ("byte-level BPE", 10.0)
 
 /// Runs a benchmark.
 pub fn run(root: &Path, what: &Bench) -> Outcome<()> {
-    let Bench::Prepare(arguments) = what;
-    prepare(root, arguments)
+    match what {
+        Bench::Prepare(arguments) => prepare(root, arguments),
+        Bench::TrainCpu(arguments) => train::run(root, arguments),
+    }
 }
 
 fn prepare(root: &Path, arguments: &PrepareArgs) -> Outcome<()> {
@@ -81,18 +90,23 @@ fn prepare(root: &Path, arguments: &PrepareArgs) -> Outcome<()> {
         true => peers::skipped("--quick was given"),
         false => peers::measure(root, &folder, &task),
     };
-    let date = match &arguments.date {
-        Some(date) => date.clone(),
-        None => output(crate::shell::foreign("date").arg("+%F")).unwrap_or_default().trim().to_owned(),
-    };
     let results = json!({
-        "benchmark": "prepare", "date": date, "machine": facts::machine(), "project": facts::project(root),
-        "corpus": inputs.name, "targets": TARGETS, "whole": whole, "steps": steps, "peers": peers,
+        "benchmark": "prepare", "date": date(arguments.date.as_deref()), "machine": facts::machine(),
+        "project": facts::project(root), "corpus": inputs.name, "targets": TARGETS, "whole": whole,
+        "steps": steps, "peers": peers,
     });
     println!("{}", table::show(&results));
     match &arguments.out {
         Some(path) => write(path, &results),
         None => Ok(()),
+    }
+}
+
+/// The date that was given, or today's.
+fn date(given: Option<&str>) -> String {
+    match given {
+        Some(date) => date.to_owned(),
+        None => output(crate::shell::foreign("date").arg("+%F")).unwrap_or_default().trim().to_owned(),
     }
 }
 

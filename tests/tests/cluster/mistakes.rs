@@ -30,6 +30,23 @@ fn a_mistyped_key_is_answered_with_the_nearest_right_one() {
 }
 
 #[test]
+fn phases_that_do_not_train_one_network_are_refused() {
+    let place = Workplace::prepared();
+    let phases = "\n[[phase]]\ntrain.steps = 12\nobjective.format = \"segment-pair\"\n\
+                  objective.normaliser = \"group\"\n[[phase]]\ntrain.steps = 2\n";
+    place.write("phases.toml", &(RECIPE.replace("steps = 60\n", "") + phases));
+    place
+        .cloze(&["train", "phases.toml"])
+        .expect_failure(2, &["phases.toml: phase 1 has another network than the first"]);
+    place.write("phases.toml", &(RECIPE.to_owned() + phases));
+    place.cloze(&["train", "phases.toml"]).expect_failure(2, &["`train.steps`", "phase"]);
+    let mistyped = phases.replace("objective.format", "objektive.format");
+    place.write("phases.toml", &(RECIPE.replace("steps = 60\n", "") + &mistyped));
+    place.cloze(&["train", "phases.toml"]).expect_failure(2, &["phases.toml:", "`phase.0.objective`?"]);
+    assert!(!place.path("runs").exists(), "a refused run leaves nothing behind");
+}
+
+#[test]
 fn a_missing_corpus_or_dataset_is_named() {
     let place = Workplace::with_corpus();
     place.cloze(&["train", "run.toml"]).expect_failure(2, &["dataset", "cloze prepare"]);

@@ -10,7 +10,7 @@ use crate::failure::Failure;
 #[derive(Debug, Args)]
 #[command(after_help = "Example: cloze fill-mask tiny-hf \"The baker sells fresh <mask>.\"")]
 pub struct Arguments {
-    /// A directory written by `cloze export`, or any Hugging Face directory of a known family.
+    /// A directory written by `cloze export`, any Hugging Face directory of a known family, or a run.
     directory: PathBuf,
     /// A text with <mask> or [MASK] in it.
     text: String,

@@ -27,7 +27,7 @@ pub struct Arguments {
     /// Only documents of this source.
     #[arg(long)]
     source: Option<String>,
-    /// Show so many samples, drawn by chance, without special tokens and masks.
+    /// Show so many samples, drawn by chance: the bare text, unless --family or --config says who looks at it.
     #[arg(long, default_value_t = 0)]
     samples: usize,
     /// How samples are packed: full-sentences, doc-sentences, sentence-pair, segment-pair, segment-halves, span-blocks.

@@ -73,7 +73,8 @@ pub enum LongSentences {
     Skip,
 }
 
-/// The quirks of the formats. What is not given is as in the original; what a format does not know must not be given.
+/// The quirks of the formats. What is not given is as in the original (but sentences that are too long are cut: see
+/// [`LongSentences`]); what a format does not know must not be given.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct PackSwitches {

@@ -185,7 +185,7 @@ impl Albert {
         let masks = &core.objective;
         let ngrams = Ngrams {
             rate: masks.mask_rate,
-            max_predictions: objective.max_predictions.unwrap_or_else(|| masks.max_predictions()),
+            max_predictions: masks.max_predictions(objective.max_predictions)?,
             lengths: Lengths::harmonic(objective.ngram, objective.favor_shorter),
             whole_words: objective.whole_words,
             replacement: Replacement {

@@ -8,11 +8,11 @@ use plan::{ConfigError, Key, RunPlan};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use crate::common::core::{Core, Defaults, Sections};
+use crate::common::core::{Core, Defaults, Sections, invalid};
 use crate::common::export::{BRACKETS, tokenizer_config};
 use crate::common::masking::words::Words;
 use crate::common::masking::{RandomIds, Replacement};
-use crate::common::model::{ModelDefaults, with};
+use crate::common::model::{Complaint, ModelDefaults, with};
 use crate::common::objective::{MaskTiming, ObjectiveDefaults};
 use crate::common::shapes::{Activation, dense, layer_norm};
 use crate::settings::keys;
@@ -68,7 +68,8 @@ pub struct Bert {
 pub fn parse(plan: &RunPlan, source: &str, vocabulary: &Vocabulary) -> RecipeResult {
     let sections = Sections::new(plan, source, &[], keys::<OwnObjective>())?;
     let core = sections.core(&DEFAULTS, vocabulary)?;
-    let bert = Bert::new(core, &sections.objective.part()?);
+    let bert =
+        Bert::new(core, &sections.objective.part()?).map_err(|complaint| invalid(source, complaint))?;
     bert.core.check_terms(source, bert.terms().len())?;
     Ok(Arc::new(bert))
 }
@@ -79,15 +80,16 @@ pub fn open(config: &Value, source: &str, vocabulary: &Vocabulary) -> Result<Arc
     if config["architectures"][0] != "BertForPreTraining" {
         core.objective = core.objective.without_pairs();
     }
-    Ok(Arc::new(Bert::new(core, &OwnObjective::default())))
+    let bert = Bert::new(core, &OwnObjective::default());
+    Ok(Arc::new(bert.map_err(|complaint| invalid(source, complaint))?))
 }
 
 impl Bert {
-    fn new(core: Core, own: &OwnObjective) -> Self {
+    fn new(core: Core, own: &OwnObjective) -> Result<Self, Complaint> {
         let objective = &core.objective;
         let words = Words {
             rate: objective.mask_rate,
-            max_predictions: own.max_predictions.unwrap_or_else(|| objective.max_predictions()),
+            max_predictions: objective.max_predictions(own.max_predictions)?,
             whole_words: own.whole_words,
             replacement: Replacement {
                 mask_share: objective.mask_share,
@@ -97,7 +99,7 @@ impl Bert {
                 random: RandomIds::Uniform { vocabulary: core.vocabulary.size, excluded: Vec::new() },
             },
         };
-        Bert { core, words }
+        Ok(Bert { core, words })
     }
 
     pub(super) fn pair_task(&self) -> Option<PairTask> {

@@ -36,7 +36,8 @@ impl Net {
             layer_norm_epsilon: shape.layer_norm_epsilon,
             dropout: Dropout::new(shape.dropout),
             first_position: 0,
-            padding: Some(recipe.core.specials().pad),
+            // A random token may be padding, and the original trains its vector like any other.
+            padding: None,
         };
         let device = parameters.get(HEAD.table).device();
         let pair = recipe

@@ -137,7 +137,30 @@ impl ObjectiveSettings {
         if is_pair(format) {
             switches.pair_specials = switches.pair_specials.or(Some(defaults.pair_specials));
         }
-        PackSpec::with(format, max_len, &switches).map_err(|error| ("objective.max_len", error.to_string()))
+        PackSpec::with(format, max_len, &switches).map_err(|error| about_packing(&error.to_string()))
+    }
+}
+
+/// The switches of packing, as they are called there and here.
+const SWITCHES: [(&str, &str); 8] = [
+    ("pair_specials", "objective.pair_specials"),
+    ("pair_task", "objective.pair_task"),
+    ("negative_prob", "objective.negative_prob"),
+    ("lone_sentence", "objective.lone_sentence"),
+    ("short_seq_prob", "objective.short_seq_prob"),
+    ("single_prob", "objective.single_prob"),
+    ("interleaved", "objective.interleaved"),
+    ("long_sentences", "objective.long_sentences"),
+];
+
+/// What packing refuses, with the key that it is about: it names switches, and knows no sections.
+fn about_packing(message: &str) -> Complaint {
+    match SWITCHES.iter().find(|(switch, _)| message.split(' ').any(|word| word == *switch)) {
+        Some((switch, key)) => {
+            let own = message.strip_prefix(switch).map_or(message, str::trim_start);
+            (key, if own == message { format!("cannot be given: {message}") } else { own.to_owned() })
+        }
+        None => ("objective.max_len", message.to_owned()),
     }
 }
 
@@ -199,6 +222,15 @@ impl Objective {
         self.mask_rate * f64::from(self.pack.max_len()) * sequences as f64
     }
 
+    /// The same objective on pairs of segments with that many special tokens, for a model with a head for pairs.
+    pub fn with_pairs(self, specials: u32) -> Self {
+        let switches = PackSwitches { pair_specials: Some(specials), ..PackSwitches::default() };
+        match PackSpec::with(PackFormat::SegmentPair, self.pack.max_len(), &switches) {
+            Ok(pack) => Objective { pack, normaliser: Normaliser::Group, ..self },
+            Err(_) => self,
+        }
+    }
+
     /// The same objective on samples that are no pairs, for a model without a head for pairs.
     pub fn without_pairs(self) -> Self {
         match PackSpec::new(PackFormat::FullSentences, self.pack.max_len()) {
@@ -207,10 +239,17 @@ impl Objective {
         }
     }
 
-    /// The most tokens that a sample may hide, where the originals reserve room for them:
-    /// `max_predictions_per_seq`, which their READMEs want at `max_seq_length * masked_lm_prob`.
-    pub fn max_predictions(&self) -> usize {
-        (self.mask_rate * f64::from(self.pack.max_len()) - 1e-9).ceil() as usize
+    /// The most tokens that a sample may hide, where the originals reserve room for them: `given`, or what their READMEs
+    /// want of `max_predictions_per_seq`, `max_seq_length * masked_lm_prob`.
+    ///
+    /// # Errors
+    /// If there is room for none.
+    pub fn max_predictions(&self, given: Option<usize>) -> Result<usize, Complaint> {
+        let own = || (self.mask_rate * f64::from(self.pack.max_len()) - 1e-9).ceil() as usize;
+        match given.unwrap_or_else(own) {
+            0 => Err(("objective.max_predictions", "must be at least 1".into())),
+            most => Ok(most),
+        }
     }
 
     /// A sample with the special tokens around it: `[CLS] A [SEP] B [SEP]`.

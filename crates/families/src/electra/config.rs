@@ -65,7 +65,7 @@ pub(super) enum Share {
     Embeddings,
     /// The whole encoder (`untied_generator` off).
     All,
-    /// Nothing (`shared_embeddings` off).
+    /// Nothing (`untied_generator_embeddings`).
     None,
 }
 
@@ -182,7 +182,7 @@ impl Electra {
         let slots = ((masks.mask_rate + 0.005) * f64::from(masks.pack.max_len())) as usize;
         let draws = Draws {
             rate: masks.mask_rate,
-            max_predictions: objective.max_predictions.unwrap_or(slots.max(1)),
+            max_predictions: masks.max_predictions(objective.max_predictions.or(Some(slots.max(1))))?,
             with_replacement: objective.with_replacement,
             replacement: Replacement {
                 mask_share: masks.mask_share,
@@ -217,8 +217,12 @@ fn generator_shape(shape: &EncoderShape, own: &OwnModel) -> Result<EncoderShape,
         }
         return Ok(*shape);
     }
+    if layers == 0 {
+        let reason = format!("is {}, which makes a generator without layers", own.generator_layers);
+        return Err(("model.generator_layers", reason));
+    }
     let heads = (hidden / HEAD).max(1);
-    if hidden == 0 || layers == 0 || !hidden.is_multiple_of(heads) {
+    if hidden == 0 || !hidden.is_multiple_of(heads) {
         let reason = format!(
             "is {}, which makes a generator of {layers} layers of width {hidden} with {heads} heads; take another \
              share of model.hidden = {}",
@@ -265,6 +269,10 @@ impl Recipe for Electra {
     fn expected_targets(&self, sequences: u64) -> Vec<f64> {
         let tokens = f64::from(self.pack_spec().max_len()) * sequences as f64;
         vec![self.core.objective.masked_targets(sequences), tokens]
+    }
+
+    fn network_settings(&self) -> String {
+        format!("sampling {:?}, temperature {}", self.sampling, self.temperature)
     }
 
     fn parameters(&self) -> Vec<ParameterSpec> {

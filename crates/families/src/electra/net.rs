@@ -100,8 +100,8 @@ impl Net {
         let logits = logits.f_detach()?.f_to_kind(Kind::Float)?;
         match self.sampling {
             Sampling::Argmax => logits.f_argmax(-1, false),
-            // The greatest of scores with Gumbel noise is a draw from the softmax. One uniform number and the sums of
-            // probabilities draw from it as well, and take T logarithms less than V * T.
+            // The greatest of scores with Gumbel noise is a draw from the softmax. One uniform number for
+            // each row and the sums of its probabilities draw from it as well, with T random numbers instead of V * T.
             Sampling::Gumbel => {
                 let mut stream = key.stream();
                 let uniform: Vec<f32> = (0..logits.size()[0]).map(|_| stream.uniform() as f32).collect();

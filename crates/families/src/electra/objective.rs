@@ -13,7 +13,7 @@ impl Electra {
     pub(super) fn masked(&self, sample: &Sample, key: Key) -> Example {
         let specials = self.core.specials();
         let framed = self.core.objective.frame(sample, specials);
-        // `_get_candidates_mask` of `pretrain_helpers.py`: a text that spells the mask token is left alone.
+        // `get_candidates_mask` of `pretrain_helpers.py`: a text that spells the mask token is left alone.
         let never = [specials.bos, specials.eos, specials.mask, specials.pad];
         let candidates = positions(&framed.ids, |id| !never.contains(&id));
         let masked = self.draws.apply(framed.ids, Candidates::Only(&candidates), &mut key.stream());

@@ -47,14 +47,14 @@ impl Electra {
         specs
     }
 
-    fn encoder(&self, at: &str, shape: &EncoderShape, e: usize) -> Vec<ParameterSpec> {
+    fn encoder(at: &str, shape: &EncoderShape, layers: &[LayerNames], e: usize) -> Vec<ParameterSpec> {
         let mut specs = Vec::new();
         if shape.hidden != e {
             // No initialiser is given in `modeling.py`, so TensorFlow's own applies.
             let at = format!("{at}.embeddings_project");
             specs.extend(dense(&at, shape.hidden, e, Init::GlorotUniform));
         }
-        specs.extend(shape.parameters(&shape.plain_names(&format!("{at}.encoder"))));
+        specs.extend(shape.parameters(layers));
         specs
     }
 
@@ -63,7 +63,8 @@ impl Electra {
         let (shape, init) = (&self.core.shape, self.core.shape.init);
         let (h, e) = (shape.hidden, self.generator_embedding());
         let mut specs = self.embeddings("discriminator.electra.embeddings", self.embedding);
-        specs.extend(self.encoder("discriminator.electra", shape, self.embedding));
+        let layers = self.discriminator_layers();
+        specs.extend(Electra::encoder("discriminator.electra", shape, &layers, self.embedding));
         specs.extend(dense("discriminator.discriminator_predictions.dense", h, h, init));
         // `run_pretraining.py` gives this layer no initialiser either.
         let last = "discriminator.discriminator_predictions.dense_prediction";
@@ -72,7 +73,8 @@ impl Electra {
             specs.extend(self.embeddings(&self.generator_embeddings(), e));
         }
         if self.share != Share::All {
-            specs.extend(self.encoder("generator.electra", &self.generator, e));
+            let (at, layers) = (self.generator_encoder(), self.generator_layers());
+            specs.extend(Electra::encoder(&at, &self.generator, &layers, e));
         }
         specs.extend(dense("generator.generator_predictions.dense", e, self.generator.hidden, init));
         specs.extend(layer_norm("generator.generator_predictions.LayerNorm", e));

@@ -81,7 +81,10 @@ pub fn parse(plan: &RunPlan, source: &str, vocabulary: &Vocabulary) -> RecipeRes
 /// Reads an exported model. It can be evaluated; trained on, it would have the objective's defaults.
 pub fn open(config: &Value, source: &str, vocabulary: &Vocabulary) -> Result<Arc<dyn Recipe>, ConfigError> {
     let before_first = vocabulary.specials.pad as usize + 1;
-    let core = Core::of_hf(config, source, &DEFAULTS, vocabulary, before_first)?;
+    let mut core = Core::of_hf(config, source, &DEFAULTS, vocabulary, before_first)?;
+    if config["cloze_pair_head"] == true {
+        core.objective = core.objective.with_pairs(DEFAULTS.objective.pair_specials);
+    }
     Ok(Arc::new(Roberta::new(core, &OwnObjective::default())))
 }
 
@@ -191,8 +194,10 @@ impl Recipe for Roberta {
             specs.filter(move |name| name.starts_with("pair_head.") == pair)
         };
         let mut files = vec![ExportFile::new("model.safetensors", names(false))];
+        let mut config = config;
         if self.core.objective.pair_task().is_some() {
             // Transformers has no such head for RoBERTa.
+            config = with(config, json!({"cloze_pair_head": true}));
             files.push(ExportFile::new("pair_head.safetensors", names(true)));
         }
         vec![Export { folder: "", config, files }]

@@ -1,77 +1,94 @@
-//! RoBERTa's settings and objective: what is refused, what the published configurations come to, what a sample
-//! becomes.
+//! RoBERTa's settings and objective: what the published configurations come to, what is refused, what a
+//! sample becomes.
 
-use corpus::{Sample, Specials, Vocabulary};
-use plan::{Key, RunPlan};
+use corpus::{Relation, Sample, Specials, Vocabulary};
+use plan::Key;
 
 use super::FAMILY;
-use crate::{Init, RecipeResult};
+use crate::common::testing::{
+    Bench, Fates, Published, SPECIALS, check_examples, check_published, is_frame, restored,
+};
+use crate::{Init, Normaliser, Term};
 
-const TINY: &str = include_str!("../../../../configs/roberta/tiny.toml");
-const BASE: &str = include_str!("../../../../configs/roberta/base.toml");
-const LARGE: &str = include_str!("../../../../configs/roberta/large.toml");
+/// What `RobertaForMaskedLM.num_parameters()` says of `roberta-base` and `roberta-large`; the round numbers
+/// are those of fairseq's README.
+const PUBLISHED: [Published<'_>; 5] = [
+    ("base", 50_265, &[124_697_433], Some(125.0)),
+    ("base-2k", 50_265, &[124_697_433], Some(125.0)),
+    ("cpu", 8_192, &[3_423_488], None),
+    ("demo", 8_192, &[1_478_912], None),
+    ("large", 50_265, &[355_412_057], Some(355.0)),
+];
 
-fn vocabulary(size: u32) -> Vocabulary {
-    Vocabulary::new(size, Specials { bos: 0, pad: 1, eos: 2, unk: 3, mask: size - 1 }, |_| true)
-}
+const PAIRS: [&str; 2] = ["objective.format=segment-pair", "objective.normaliser=group"];
 
-fn parse(text: &str, settings: &[&str], size: u32) -> RecipeResult {
-    let settings: Vec<String> = settings.iter().map(|&pair| pair.to_owned()).collect();
-    let plan = RunPlan::parse("test.toml", text, &settings).unwrap();
-    (FAMILY.parse)(&plan, "test.toml", &vocabulary(size))
+fn bench() -> Bench {
+    Bench::new(FAMILY)
 }
 
 #[test]
 fn the_published_models_have_their_published_sizes() {
-    let count = |text| {
-        let recipe = parse(text, &[], 50_265).unwrap();
-        recipe.parameters().iter().map(|spec| spec.len()).sum::<usize>()
-    };
-    // What `RobertaForMaskedLM.num_parameters()` says of `roberta-base` and `roberta-large`.
-    assert_eq!(count(BASE), 124_697_433);
-    assert_eq!(count(LARGE), 355_412_057);
+    check_published(FAMILY, &PUBLISHED);
 }
 
 #[test]
 fn mistakes_name_the_key_and_the_remedy() {
-    let refused = |settings: &[&str]| match parse(TINY, settings, 1_000) {
-        Ok(_) => panic!("accepted {settings:?}"),
-        Err(error) => error.to_string(),
-    };
-    let cases: [(&[&str], &str); 10] = [
-        (&["model.layer=3"], "unknown key `model.layer`; did you mean `model.layers`?"),
+    bench().check_common_mistakes();
+    bench().check_mistakes(&[
         (
-            &["objective.mask_rat=0.1"],
-            "unknown key `objective.mask_rat`; did you mean `objective.mask_rate`?",
+            "objective.mask_special=false",
+            "unknown key `objective.mask_special`; did you mean `objective.mask_specials`?",
         ),
-        (&["model.layers=0"], "`model.layers` must be at least 1"),
-        (&["model.heads=7"], "`model.hidden` is 192; it must be a multiple of model.heads = 7"),
-        (&["model.dropout=1.0"], "`model.dropout` is 1; it must be at least 0 and below 1"),
-        (&["model.vocab_size=999"], "`model.vocab_size` is 999, but the tokenizer has 1000 tokens; "),
+        ("objective.whole_words=true", "unknown key `objective.whole_words`"),
+        ("objective.mask_specials=0", "[objective] invalid type: integer `0`, expected a boolean"),
         (
-            &["objective.max_len=129"],
-            "`objective.max_len` is 129; it must not exceed model.max_positions = 128",
+            "objective.format=span-blocks",
+            "`objective.format` is span-blocks; this family has no head for it, it takes: full-sentences, ",
         ),
-        (&["objective.max_len=2"], "`objective.max_len` "),
-        (&["objective.mask_rate=0"], "`objective.mask_rate` is 0; it must lie above 0"),
-        (&["objective.mask_share=0.95"], "`objective.mask_share` is 0.95; with random_share = 0.1 "),
-    ];
-    for (settings, expected) in cases {
-        let message = refused(settings);
-        assert!(message.starts_with(&format!("test.toml: {expected}")), "{settings:?}: {message}");
-    }
-    assert!(refused(&["model.layers=two"]).starts_with("test.toml: [model] invalid type"));
+        // A single loss is divided over the whole step, two are not.
+        (
+            "objective.format=segment-pair",
+            "`objective.normaliser` is global, but the loss has 2 terms; take `group`",
+        ),
+        (
+            "objective.format=sentence-pair",
+            "`objective.normaliser` is global, but the loss has 2 terms; take `group`",
+        ),
+    ]);
+}
+
+#[test]
+fn the_loss_has_a_term_for_pairs_if_there_are_pairs() {
+    let term = |name| Term { name, weight: 1.0 };
+    let recipe = bench().recipe(&[]);
+    assert_eq!((recipe.terms(), recipe.ratios()), (vec![term("mlm")], vec!["mlm_accuracy"]));
+    assert_eq!((recipe.normaliser(), recipe.static_masks()), (Normaliser::Global, false));
+    let [masked] = recipe.expected_targets(10)[..] else { panic!("one number for each term") };
+    assert!((masked - 192.0).abs() < 1e-9, "{masked}");
+    let pairs = bench().recipe(&PAIRS);
+    assert_eq!(pairs.terms(), [term("mlm"), term("nsp")]);
+    assert_eq!(
+        (pairs.ratios(), pairs.expected_targets(10)[1]),
+        (vec!["mlm_accuracy", "pair_accuracy"], 10.0)
+    );
+    assert!(bench().recipe(&["objective.masking=static"]).static_masks());
 }
 
 #[test]
 fn a_vocabulary_may_be_padded_but_padding_is_never_drawn() {
-    let recipe = parse(TINY, &["model.vocab_size=1024", "objective.mask_rate=1.0"], 10).unwrap();
+    // The mask token is the last, as in fairseq's dictionary.
+    let vocabulary = Vocabulary::new(10, Specials { mask: 9, ..SPECIALS }, |_| true);
+    let bench = Bench { vocabulary, ..bench() };
+    let recipe = bench.recipe(&["model.vocab_size=1024", "objective.mask_rate=1.0"]);
     assert_eq!(recipe.parameters()[0].shape, [1_024, 192]);
     let sample = Sample::new([[5; 100].as_slice()]);
+    let mut seen = [false; 10];
     for index in 0..20 {
-        let example = recipe.example(&sample, Key::root(index));
+        let example = recipe.example(&sample, &[], Key::root(index));
         assert!(example.input_ids.iter().all(|&id| (4..10).contains(&id) || id == 0 || id == 2));
+        example.input_ids.iter().for_each(|&id| seen[id as usize] = true);
     }
+    assert!(seen[4..].iter().all(|&seen| seen), "{seen:?}");
 }
 
 #[test]
@@ -79,17 +96,14 @@ fn segments_stand_between_special_tokens_which_are_masked_like_any_other() {
     let sample = Sample::new([[10, 11].as_slice(), &[12]]);
     let original = [0, 10, 11, 2, 12, 2];
     let masked_specials = |settings: &[&str]| {
-        let recipe = parse(TINY, settings, 1_000).unwrap();
+        let recipe = bench().recipe(settings);
         let mut specials = 0;
         for index in 0..300 {
-            let example = recipe.example(&sample, Key::root(index));
-            assert_eq!(example, recipe.example(&sample, Key::root(index)));
-            let mut ids = example.input_ids;
-            for (&position, &id) in example.target_positions.iter().zip(&example.target_ids) {
-                ids[position as usize] = id;
-                specials += u32::from(id == 0 || id == 2);
-            }
-            assert_eq!(ids, original);
+            let example = recipe.example(&sample, &[], Key::root(index));
+            assert_eq!(example, recipe.example(&sample, &[], Key::root(index)));
+            assert_eq!((example.second_segment, example.relation), (None, None));
+            assert_eq!(restored(&example), original);
+            specials += example.target_ids.iter().filter(|&&id| is_frame(id)).count();
         }
         specials
     };
@@ -99,38 +113,70 @@ fn segments_stand_between_special_tokens_which_are_masked_like_any_other() {
 }
 
 #[test]
+fn pairs_are_told_apart_by_two_special_tokens_alone() {
+    let sample = Sample { relation: Some(Relation::Random), ..Sample::new([[10, 11].as_slice(), &[12]]) };
+    let recipe = bench().recipe(&[&PAIRS[..], &["objective.mask_specials=false"]].concat());
+    for example in check_examples(&*recipe, &sample, &[0, 10, 11, 2, 2, 12, 2]) {
+        assert_eq!((example.second_segment, example.relation), (None, Some(1)));
+    }
+    let three = bench().recipe(&[&PAIRS[..], &["objective.pair_specials=3"]].concat());
+    assert_eq!(restored(&three.example(&sample, &[], Key::root(1))), [0, 10, 11, 2, 12, 2]);
+}
+
+#[test]
+fn of_a_million_tokens_as_many_are_masked_as_were() {
+    let fates = Fates::of(&*bench().recipe(&[]), 1, 2, &[], false);
+    // 19.2 in a sample: 19 or, in one sample of five, 20.
+    let samples = fates.tokens / 128.0;
+    let deviation = (samples * 0.2 * 0.8).sqrt();
+    assert!((fates.targets - 19.2 * samples).abs() < 3.0 * deviation, "{fates:?}");
+    // Of 128 tokens, 126 are text, and one of 50 of them is unknown; the rest may be replaced by itself.
+    let own = 126.0 / 128.0 * 0.98 / 995.0;
+    fates.check([0.8, 0.1 * (1.0 - own), 0.1 + 0.1 * own]);
+}
+
+#[test]
 fn batches_have_one_length_whatever_is_in_them() {
-    let recipe = parse(TINY, &[], 1_000).unwrap();
-    let example = recipe.example(&Sample::new([[10, 11].as_slice()]), Key::root(1));
+    let recipe = bench().recipe(&[]);
+    let example = recipe.example(&Sample::new([[10, 11].as_slice()]), &[], Key::root(1));
     let batch = recipe.collate(&[example.clone(), example]);
     assert_eq!((batch.rows, batch.len, batch.tokens()), (2, 128, 8));
     assert!(batch.input_ids[4..128].iter().all(|&id| id == 1));
-    assert!((recipe.expected_targets(10) - 192.0).abs() < 1e-9);
+    assert!(batch.segment_ids.is_empty() && batch.relations.is_empty());
 }
 
 #[test]
 fn an_exported_model_is_opened_again() {
-    let recipe = parse(TINY, &["model.vocab_size=1024"], 1_000).unwrap();
-    let again = (FAMILY.open)(&recipe.hf_config(), "config.json", &vocabulary(1_000)).unwrap();
-    assert_eq!(again.parameters(), recipe.parameters());
-    assert_eq!(again.hf_config(), recipe.hf_config());
-    assert_eq!(recipe.hf_config()["max_position_embeddings"], 130);
-    let error = (FAMILY.open)(&serde_json::json!({}), "config.json", &vocabulary(1_000)).err().unwrap();
-    assert!(error.to_string().starts_with("config.json: missing field"), "{error}");
+    let recipe = bench().check_reopened(&["model.vocab_size=1024"]);
+    // Positions are counted from the padding's id + 1.
+    assert_eq!(recipe.exports()[0].config["max_position_embeddings"], 130);
+    assert_eq!(recipe.parameters()[1].shape, [130, 192]);
+    bench().check_reopened(&[
+        "model.max_positions=600",
+        "model.activation=gelu-tanh",
+        "model.feed_forward=100",
+    ]);
+    bench().check_reopened(&["model.dropout=0.2", "model.attention_dropout=0.3", "model.init_std=0.01"]);
+    bench().check_foreign_directory();
+}
+
+#[test]
+fn the_head_for_pairs_lies_beside_the_model_and_is_found_again() {
+    let recipe = bench().recipe(&PAIRS);
+    let files = &recipe.exports()[0].files;
+    assert_eq!((files[0].name, files[1].name), ("model.safetensors", "pair_head.safetensors"));
+    assert!(files[0].tensors.iter().all(|tensor| !tensor.name.starts_with("pair_head.")));
+    assert_eq!(files[1].tensors.len(), 4);
+    bench().check_reopened(&PAIRS);
 }
 
 #[test]
 fn weights_begin_as_in_fairseq() {
-    let recipe = parse(TINY, &[], 1_000).unwrap();
-    for spec in recipe.parameters() {
-        let expected = match spec.name.as_str() {
-            name if name.contains("orm.weight") => Init::Ones,
-            name if name.ends_with("bias") || name.contains("token_type") => Init::Zeros,
+    for settings in [&[][..], &PAIRS] {
+        bench().check_first_values(settings, |name| match name {
+            "roberta.embeddings.token_type_embeddings.weight" => Init::Zeros,
             name if name.contains("embeddings") => Init::Normal { std: 0.02, zero_row: Some(1) },
             _ => Init::Normal { std: 0.02, zero_row: None },
-        };
-        assert_eq!(spec.init, expected, "{}", spec.name);
-        assert_eq!(spec.trained, !spec.name.contains("token_type"), "{}", spec.name);
-        assert_eq!(spec.decay, spec.name.ends_with("weight") && spec.init != Init::Ones, "{}", spec.name);
+        });
     }
 }
