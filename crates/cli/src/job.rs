@@ -10,6 +10,7 @@ use plan::RunPlan;
 use store::{Dataset, RunStore, StoreError};
 
 use crate::failure::Failure;
+use crate::init;
 
 /// A plan that has been held against its dataset.
 pub struct Checked {
@@ -71,8 +72,15 @@ pub async fn check(source: Source) -> Result<Checked, Failure> {
              differ; phases may change lengths, masks and batches, but not what is trained"
         )));
     }
+    if let Some(place) = &plan.model.init_from {
+        init::check(place, &plan, recipes[0].as_ref(), &dataset).await?;
+    }
     if let Some(evaluation) = &plan.evaluation {
         let held_out = Dataset::open(&evaluation.dataset).await?;
+        if held_out.tokens() == 0 {
+            let place = &evaluation.dataset;
+            return Err(Failure::bad_input(format!("{name}: the held-out dataset {place} is empty")));
+        }
         if held_out.tokenizer_hash() != dataset.tokenizer_hash() {
             return Err(Failure::bad_input(format!(
                 "{name}: the held-out dataset {} was prepared with the tokenizer {}, but {} with {}; prepare both with \

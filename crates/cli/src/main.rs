@@ -6,6 +6,7 @@ mod card;
 mod commands;
 mod engine;
 mod failure;
+mod init;
 mod job;
 mod logs;
 mod seen;

@@ -31,6 +31,10 @@ pub struct Arguments {
 
 /// Evaluates. On failure: the exit code and what to say.
 pub fn run(arguments: Arguments) -> Result<(), (u8, String)> {
+    if arguments.micro_batch == 0 || arguments.sequences == 0 {
+        let which = if arguments.sequences == 0 { "--sequences" } else { "--micro-batch" };
+        return Err((2, format!("{which} must be at least 1")));
+    }
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
         .enable_all()
@@ -38,9 +42,6 @@ pub fn run(arguments: Arguments) -> Result<(), (u8, String)> {
         .map_err(|error| (1, format!("cannot start: {error}")))?;
     let Opened { model, recipe, step, tokenizer } =
         subject::open(&runtime, &arguments.place, Need::Objective)?;
-    if arguments.micro_batch == 0 {
-        return Err((2, "--micro-batch must be at least 1".into()));
-    }
     let Arguments { data, sequences, micro_batch, seed, .. } = &arguments;
     let held_out = HeldOut::open(data, recipe.clone(), *sequences, *micro_batch, *seed);
     let (held_out, vocabulary) = runtime.block_on(async {
@@ -51,7 +52,7 @@ pub fn run(arguments: Arguments) -> Result<(), (u8, String)> {
         let reason = "was prepared with another tokenizer than the model's; prepare it with the model's own";
         return Err((2, format!("{data} {reason}")));
     }
-    let mut evaluation = Evaluation::new(recipe.as_ref(), *seed);
+    let mut evaluation = Evaluation::new(recipe.as_ref(), *seed, *sequences);
     for (index, batch) in held_out.micro_batches().enumerate() {
         let batch = batch().map_err(|error| failed(error.into()))?;
         model.evaluate(index as u64, &batch, &mut evaluation).map_err(|error| (1, error.to_string()))?;
@@ -84,6 +85,9 @@ fn print(arguments: &Arguments, evaluation: &Evaluation, step: Option<u64>) {
             })
         );
         return;
+    }
+    if let Some(step) = step {
+        println!("{:16} {step}", "step");
     }
     println!("{:16} {:.4}", "loss", evaluation.loss());
     if let Some(perplexity) = perplexity {

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use bytes::Bytes;
 use collective::{Aborter, Collective, Gloo, Local, RendezvousStore};
 use families::{HostBatch, Recipe};
 use trainer::{Evaluation, Measure, Reduced, Trainer};
@@ -23,7 +24,8 @@ pub struct TorchEngine {
     /// The recipe that held-out samples are masked by, and what was seen of them.
     recipe: Arc<dyn Recipe>,
     evaluation: Evaluation,
-    evaluation_seed: u64,
+    /// The seed of evaluations, and how many sequences they look at.
+    draws: (u64, u64),
 }
 
 /// The worker's rendezvous, as the process group wants it.
@@ -71,15 +73,16 @@ impl TorchEngine {
         let trainer = Trainer::new(&setup.plan, &setup.recipes, tch::Device::Cpu).map_err(sorted)?;
         let last = setup.recipes.last().cloned();
         let recipe = last.ok_or_else(|| EngineError::Fatal("a plan without phases".into()))?;
-        let seed = setup.plan.evaluation.as_ref().map_or(0, |evaluation| evaluation.seed);
+        let held_out = setup.plan.evaluation.as_ref();
+        let draws = held_out.map_or((0, 1), |held_out| (held_out.seed, held_out.sequences));
         Ok(TorchEngine {
             trainer,
             group: None,
             holds_state: false,
             loading: false,
-            evaluation: Evaluation::new(recipe.as_ref(), seed),
+            evaluation: Evaluation::new(recipe.as_ref(), draws.0, draws.1),
             recipe,
-            evaluation_seed: seed,
+            draws,
         })
     }
 }
@@ -113,7 +116,7 @@ impl StepEngine for TorchEngine {
     fn leave(&mut self) {
         self.group = None;
         // What was seen in a generation that ended is seen again in the next.
-        self.evaluation = Evaluation::new(self.recipe.as_ref(), self.evaluation_seed);
+        self.evaluation = Evaluation::new(self.recipe.as_ref(), self.draws.0, self.draws.1);
     }
 
     fn initialise(&mut self) -> Result<(), EngineError> {
@@ -136,8 +139,9 @@ impl StepEngine for TorchEngine {
         done
     }
 
-    fn adopt(&mut self, name: &str, bytes: &[u8]) -> Result<(), EngineError> {
-        self.trainer.adopt(name, bytes).map_err(sorted)
+    fn adopt(&mut self, tensors: &[(String, Bytes)]) -> Result<(), EngineError> {
+        let tensors = tensors.iter().map(|(name, bytes)| (name.as_str(), &bytes[..]));
+        self.trainer.adopt(tensors).map_err(sorted)
     }
 
     fn evaluate(&mut self, index: u64, batch: &HostBatch) -> Result<(), EngineError> {
@@ -145,7 +149,7 @@ impl StepEngine for TorchEngine {
     }
 
     fn evaluated(&mut self) -> Result<Vec<(String, f64)>, EngineError> {
-        let fresh = Evaluation::new(self.recipe.as_ref(), self.evaluation_seed);
+        let fresh = Evaluation::new(self.recipe.as_ref(), self.draws.0, self.draws.1);
         let mut evaluation = std::mem::replace(&mut self.evaluation, fresh);
         let sums = evaluation.sums().map_err(sorted)?;
         let group = self.group.take().ok_or_else(|| EngineError::Fatal("no generation is joined".into()))?;

@@ -115,11 +115,17 @@ impl ExportFile {
     }
 
     /// The parameters that a tensor of a file like this holds: none if the model has no place for it. Besides the names
-    /// that are written here, those of a bare encoder are read (`encoder.layer.0…` for `bert.encoder.layer.0…`).
-    pub fn parameters_of<'a>(&'a self, tensor: &'a str) -> impl Iterator<Item = &'a str> {
+    /// that are written here, those of a bare encoder are read (`encoder.layer.0…` for `bert.encoder.layer.0…`), and what
+    /// models converted from TensorFlow call the parts of a layer norm.
+    pub fn parameters_of<'a>(&'a self, tensor: &str) -> impl Iterator<Item = &'a str> {
+        let tensor = match tensor.rsplit_once('.') {
+            Some((at, "gamma")) => format!("{at}.weight"),
+            Some((at, "beta")) => format!("{at}.bias"),
+            _ => tensor.to_owned(),
+        };
         let holds = move |known: &&ExportTensor| {
             let bare = known.name.split_once('.').map(|(_, bare)| bare);
-            known.name == tensor || bare == Some(tensor)
+            known.name == tensor || bare == Some(tensor.as_str())
         };
         self.tensors.iter().filter(holds).map(|known| known.parameter.as_str())
     }

@@ -15,7 +15,6 @@ use xxhash_rust::xxh3::Xxh3Default;
 
 pub use manifest::{CheckpointManifest, PartMeta, PartName};
 pub use part::Tensor;
-pub(crate) use part::decode;
 
 use crate::retry::retry;
 use crate::{Location, RunStore, StoreError};

@@ -3,9 +3,9 @@
 use std::collections::HashMap;
 
 use bytes::Bytes;
+use safetensors::SafeTensors;
 use safetensors::tensor::{Dtype, TensorView};
 
-use crate::checkpoint::decode;
 use crate::{Location, StoreError, Tensor};
 
 /// Writes a safetensors file. The same tensors give the same bytes, whatever their order.
@@ -28,13 +28,34 @@ pub async fn put_safetensors(to: &Location, name: &str, tensors: Vec<Tensor>) ->
     to.put(name, file).await
 }
 
-/// Reads a safetensors file of 32-bit floats.
+/// Reads the 32-bit floats of a safetensors file; integers, such as tables of positions, are passed over.
 ///
 /// # Errors
-/// [`StoreError::NotFound`]; [`StoreError::Damaged`] if it is something else.
+/// [`StoreError::NotFound`]; [`StoreError::Damaged`] if it is something else; [`StoreError::Invalid`] if it holds floats of
+/// other sizes.
 pub async fn get_safetensors(from: &Location, name: &str) -> Result<Vec<Tensor>, StoreError> {
-    let file: Bytes = from.get(name).await?;
-    decode(&from.place(name), &file)
+    let (file, place): (Bytes, String) = (from.get(name).await?, from.place(name));
+    let views = SafeTensors::deserialize(&file)
+        .map_err(|error| StoreError::Damaged { place: place.clone(), reason: error.to_string() })?;
+    let mut tensors = Vec::with_capacity(views.len());
+    for (name, view) in views.iter() {
+        match view.dtype() {
+            Dtype::F32 => {
+                let bytes = file.slice_ref(view.data());
+                tensors.push(Tensor { name: name.to_owned(), shape: view.shape().to_vec(), bytes });
+            }
+            Dtype::F64 | Dtype::F16 | Dtype::BF16 => {
+                return Err(StoreError::Invalid(format!(
+                    "{place}: {name} holds {:?}; save the model with 32-bit floats (torch_dtype=torch.float32)",
+                    view.dtype()
+                )));
+            }
+            _ => {}
+        }
+    }
+    // The crate goes through a hash map: another order in every process.
+    tensors.sort_by(|a, b| a.name.cmp(&b.name));
+    Ok(tensors)
 }
 
 /// Reads a `tokenizer.json`.

@@ -58,20 +58,25 @@ pub struct Evaluation {
 }
 
 impl Evaluation {
-    /// Nothing yet, for a model of that recipe. Whatever is drawn follows from `seed` alone.
-    pub fn new(recipe: &dyn Recipe, seed: u64) -> Self {
+    /// Nothing yet, for a model of that recipe that will see about `sequences` sequences: the sums are kept as shares of
+    /// what so many have, or they would not fit. Whatever is drawn follows from `seed` alone.
+    pub fn new(recipe: &dyn Recipe, seed: u64, sequences: u64) -> Self {
         let key = Key::root(seed).named("evaluation");
-        Evaluation { objective: Objective::new(recipe, 1, 1), tally: Tally::default(), key }
+        Evaluation { objective: Objective::new(recipe, 1, sequences.max(1)), tally: Tally::default(), key }
     }
 
-    /// The loss of the objective: the weighted sum of the means of its terms, in nats.
+    /// The loss of the objective: the weighted sum of the means of its terms, in nats. No number if some batch had none.
     pub fn loss(&self) -> f64 {
-        self.objective.loss(&self.tally)
+        if self.tally.overflowed > 0 { f64::NAN } else { self.objective.loss(&self.tally) }
     }
 
-    /// The mean of each term, and the ratios counted beside them.
+    /// The mean of each term, and the ratios counted beside them. A mean is no number if some batch had none.
     pub fn measures(&self) -> Vec<Measure> {
-        self.objective.measures(&self.tally)
+        let mut measures = self.objective.measures(&self.tally);
+        if self.tally.overflowed > 0 {
+            measures.iter_mut().for_each(|measure| measure.value = f64::NAN);
+        }
+        measures
     }
 
     /// What was counted.

@@ -198,12 +198,14 @@ impl Trainer {
     }
 
     /// The state before the first step of a run that goes on from other weights: between [`Trainer::initialise`] and
-    /// the first step, takes over one tensor of the model, named as in an export: little-endian `f32`.
+    /// the first step, takes over tensors of the model by their names: little-endian `f32`.
     ///
     /// # Errors
     /// [`Error::UnknownTensor`], [`Error::WrongSize`].
-    pub fn adopt(&mut self, name: &str, bytes: &[u8]) -> Result<(), Error> {
-        self.model.load(name, bytes)?;
+    pub fn adopt<'a>(&mut self, tensors: impl Iterator<Item = (&'a str, &'a [u8])>) -> Result<(), Error> {
+        for (name, bytes) in tensors {
+            self.model.load(name, bytes)?;
+        }
         self.model.refresh()
     }
 

@@ -6,6 +6,7 @@ mod common;
 
 use std::sync::mpsc::{Receiver, Sender, channel};
 
+use ::families::HostBatch;
 use collective::{Aborter, Collective, Local};
 use common::{Setup, families};
 use plan::Precision;
@@ -163,7 +164,7 @@ fn the_loss_falls() {
         assert!((first - 62f64.ln()).abs() < 0.4, "{family}: first loss {first}");
         assert!(last < 0.92 * first, "{family}: losses {losses:?}");
         let evaluate = |batches: std::ops::Range<u64>| {
-            let mut evaluation = Evaluation::new(setup.recipe.as_ref(), 1);
+            let mut evaluation = Evaluation::new(setup.recipe.as_ref(), 1, 9);
             for index in batches {
                 trainer.evaluate(index, &setup.batch(index), &mut evaluation).unwrap();
             }
@@ -181,6 +182,68 @@ fn the_loss_falls() {
         assert!((best.iter().map(|(_, share)| share).sum::<f64>() - 1.0).abs() < 1e-9);
         assert!(best.is_sorted_by(|a, b| a.1 >= b.1));
     }
+}
+
+/// A family whose loss has a single term, which every normaliser can divide.
+fn single_term(settings: &[&str]) -> Setup {
+    let found = families(&[]).iter().position(|setup| setup.recipe.terms().len() == 1);
+    Setup::of(found.expect("there is one"), settings)
+}
+
+/// The gradient of one step over these micro-batches under a normaliser.
+fn gradient(normaliser: &str, batches: &[HostBatch]) -> Vec<f64> {
+    let normaliser = format!("objective.normaliser={normaliser}");
+    let batch = format!("train.batch={}", batches.len() * 3);
+    let setup = single_term(&[&normaliser, &batch, "model.dropout=0.0", "model.attention_dropout=0.0"]);
+    let mut trainer = setup.trainer();
+    trainer.begin().unwrap();
+    for (index, batch) in batches.iter().enumerate() {
+        trainer.micro_batch(index as u64, batch).unwrap();
+    }
+    trainer.reduce(&Local::new()).unwrap();
+    let tensors = trainer.gradients().unwrap();
+    let words = tensors.iter().flat_map(|tensor| tensor.bytes.as_chunks::<4>().0);
+    words.map(|word| f64::from(f32::from_le_bytes(*word))).collect()
+}
+
+#[test]
+fn normalisers_divide_as_they_say() {
+    let setup = single_term(&[]);
+    let (a, mut b) = (setup.batch(0), setup.batch(1));
+    let half = b.target_ids.len() / 2;
+    b.target_ids.truncate(half);
+    b.target_positions.truncate(half);
+    let (n, m) = (a.target_ids.len() as f64, b.target_ids.len() as f64);
+    assert!(n > m && m > 0.0);
+    let alone = [&a, &b].map(|batch| gradient("global", std::slice::from_ref(batch)));
+    let both = [a, b];
+    for (normaliser, weights) in [
+        ("global", [n / (n + m), m / (n + m)]),
+        ("group", [0.5, 0.5]),
+        ("group-over-targets", [1.0 / (n + m), 1.0 / (n + m)]),
+    ] {
+        let found = gradient(normaliser, &both);
+        let expected: Vec<f64> =
+            alone[0].iter().zip(&alone[1]).map(|(x, y)| weights[0] * x + weights[1] * y).collect();
+        let most = expected.iter().fold(0.0_f64, |most, value| most.max(value.abs()));
+        let off = found.iter().zip(&expected).fold(0.0_f64, |off, (x, y)| off.max((x - y).abs()));
+        assert!(off < 1e-4 * most, "{normaliser}: {off:e} of {most:e}");
+    }
+}
+
+#[test]
+fn many_held_out_sequences_do_not_wrap_around() {
+    let setup = single_term(&[]);
+    let trainer = setup.trainer();
+    let mean = |batches: u64| {
+        let mut evaluation = Evaluation::new(setup.recipe.as_ref(), 1, 3 * batches);
+        for index in 0..batches {
+            trainer.evaluate(index, &setup.batch(0), &mut evaluation).unwrap();
+        }
+        evaluation.loss()
+    };
+    // 4 nats in each of 900 sequences: more than fixed point holds, were they added up as they are.
+    assert!((mean(300) - mean(1)).abs() < 1e-6, "{} and {}", mean(300), mean(1));
 }
 
 #[test]
@@ -203,6 +266,17 @@ fn half_as_many_bits_learn_about_the_same() {
             let ratio = found.grad_norm / expected.grad_norm;
             assert!((ratio - 1.0).abs() < 0.1, "{family}: gradient {ratio}");
         }
+        // What the network computes with follows every update, and everything that is loaded.
+        let seen = |trainer: &Trainer| {
+            let mut evaluation = Evaluation::new(setup.recipe.as_ref(), 1, 3);
+            trainer.evaluate(0, &setup.batch(0), &mut evaluation).unwrap();
+            evaluation.loss()
+        };
+        let (before, after) = (seen(&setup.trainer()), seen(&trainer));
+        assert_ne!(before, after, "{}", setup.plan.model.family);
+        let mut loaded = setup.trainer();
+        load(&mut loaded, &owned(&trainer), 3).unwrap();
+        assert_eq!(seen(&loaded), after, "{}", setup.plan.model.family);
     }
 }
 

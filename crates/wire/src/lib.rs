@@ -12,4 +12,4 @@ pub mod v1 {
 pub use convert::{Malformed, event_of, hello_of, open_for, status_of, step_report};
 
 /// The version of the protocol; it changes when an old worker could misunderstand a new coordinator.
-pub const PROTOCOL: u32 = 1;
+pub const PROTOCOL: u32 = 2;

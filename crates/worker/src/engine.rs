@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use bytes::Bytes;
 use families::{HostBatch, Recipe};
 use plan::RunPlan;
 use thiserror::Error;
@@ -117,11 +118,11 @@ pub trait StepEngine {
     /// [`EngineError::Fatal`].
     fn begin(&mut self) -> Result<(), EngineError>;
 
-    /// Takes over a tensor of weights from elsewhere, before the first step.
+    /// Takes over weights from elsewhere, by the names of the model's parameters, before the first step.
     ///
     /// # Errors
     /// [`EngineError::Fatal`] if the model has none of that name, or of another size.
-    fn adopt(&mut self, name: &str, bytes: &[u8]) -> Result<(), EngineError>;
+    fn adopt(&mut self, tensors: &[(String, Bytes)]) -> Result<(), EngineError>;
 
     /// Looks at a held-out micro-batch, without learning from it.
     ///

@@ -4,7 +4,6 @@
 use std::sync::Arc;
 use std::sync::mpsc::Receiver;
 
-use bytes::Bytes;
 use store::{PartName, RunStore, Tensor};
 use tokio::runtime::Handle;
 use tokio::sync::mpsc::UnboundedSender;
@@ -17,6 +16,8 @@ use wire::v1::worker_message;
 use crate::feed::Feed;
 use crate::interrupt::Interrupt;
 use crate::rendezvous::RemoteRendezvous;
+use crate::start::InitFrom;
+use crate::weights::weights;
 use crate::{EngineError, Materials, Membership, StepEngine, WorkerError};
 
 /// What reaches the member's thread.
@@ -41,8 +42,8 @@ pub(crate) struct Member {
     pub(crate) engine: Box<dyn StepEngine>,
     pub(crate) materials: Arc<Materials>,
     pub(crate) run: RunStore,
-    /// Weights that the run goes on from, by the names of the model's parameters.
-    pub(crate) adopted: Vec<(String, Bytes)>,
+    /// Where the run's first weights are, if they are not drawn.
+    pub(crate) init_from: Option<InitFrom>,
     pub(crate) runtime: Handle,
     pub(crate) interrupt: Arc<Interrupt>,
     pub(crate) orders: Receiver<Order>,
@@ -105,7 +106,10 @@ impl Member {
         let mut feed = Feed::start(self.materials.clone(), open.rank, open.world, open.step);
         loop {
             let step = self.engine.applied().unwrap_or(0);
-            let held_out = self.evaluation(open, step)?;
+            let held_out = match self.evaluation(open, step)? {
+                Ok(measures) => measures,
+                Err(over) => return Ok(over),
+            };
             self.engine.begin()?;
             for _ in 0..self.materials.share(open.rank, open.world, step) {
                 if let Some(over) = self.interruption(open.generation)? {
@@ -127,17 +131,26 @@ impl Member {
         }
     }
 
-    /// What held-out samples say of the weights before a step, if it is time to ask: the same on all members.
-    fn evaluation(&mut self, open: &v1::Open, step: u64) -> Result<Vec<v1::Measure>, WorkerError> {
+    /// What held-out samples say of the weights before a step, if it is time to ask: the same on all members. Or that it
+    /// is over.
+    fn evaluation(
+        &mut self,
+        open: &v1::Open,
+        step: u64,
+    ) -> Result<Result<Vec<v1::Measure>, Over>, WorkerError> {
         if !self.materials.is_evaluated(step) {
-            return Ok(Vec::new());
+            return Ok(Ok(Vec::new()));
         }
-        for fed in self.materials.held_out(open.rank, open.world) {
+        let materials = self.materials.clone();
+        for fed in materials.held_out(open.rank, open.world) {
+            if let Some(over) = self.interruption(open.generation)? {
+                return Ok(Err(over));
+            }
             let (index, batch) = fed?;
             self.engine.evaluate(index, &batch)?;
         }
         let named = |(name, value)| v1::Measure { name: format!("evaluation/{name}"), value };
-        Ok(self.engine.evaluated()?.into_iter().map(named).collect())
+        Ok(Ok(self.engine.evaluated()?.into_iter().map(named).collect()))
     }
 
     fn join(&mut self, membership: &Membership) -> Result<(), WorkerError> {
@@ -178,8 +191,16 @@ impl Member {
     fn restore(&mut self, step: u64) -> Result<(), WorkerError> {
         if step == 0 {
             self.engine.initialise()?;
-            for (parameter, bytes) in &self.adopted {
-                self.engine.adopt(parameter, bytes)?;
+            if let Some(from) = &self.init_from {
+                // Only one member gets here, so that what lies at a path that differs from machine to machine does no harm.
+                let found = self.runtime.block_on(weights(&from.place, from.recipe.as_ref()))?;
+                tracing::info!(
+                    place = from.place,
+                    tensors = found.tensors.len(),
+                    fresh = found.missing.join(" "),
+                    "going on from other weights"
+                );
+                self.engine.adopt(&found.tensors)?;
             }
             return Ok(());
         }

@@ -210,7 +210,7 @@ impl Session {
     /// Reads everything that the plan names, and starts the thread that will hold the weights.
     async fn start_member(&mut self, welcome: &v1::Welcome) -> Result<Running, WorkerError> {
         let runtime = tokio::runtime::Handle::current();
-        let Started { setup, materials, run, adopted } =
+        let Started { setup, materials, run, init_from } =
             start::read(welcome, &self.options.coordinator, runtime.clone()).await?;
         let materials = Arc::new(materials);
         let build = self.build.take().ok_or_else(broken_thread)?;
@@ -224,7 +224,7 @@ impl Session {
                 engine,
                 materials,
                 run,
-                adopted,
+                init_from,
                 runtime,
                 interrupt,
                 orders: inbox,

@@ -1,7 +1,9 @@
 //! What a worker reads before it can take part: the plan, the recipes of its phases, where their samples lie, and the
 //! weights that the run goes on from. Knows neither sessions nor engines.
 
-use bytes::Bytes;
+use std::sync::Arc;
+
+use families::Recipe;
 use plan::{Evaluation, RunPlan};
 use store::{Dataset, RunStore};
 use tokio::runtime::Handle;
@@ -10,7 +12,6 @@ use wire::v1;
 use crate::held_out::HeldOut;
 use crate::samples::Samples;
 use crate::stage::Stage;
-use crate::weights::weights;
 use crate::{EngineSetup, Materials, WorkerError};
 
 /// How messages call the plan that came with the welcome.
@@ -21,8 +22,13 @@ pub(crate) struct Started {
     pub setup: EngineSetup,
     pub materials: Materials,
     pub run: RunStore,
-    /// Weights by the names of the model's parameters.
-    pub adopted: Vec<(String, Bytes)>,
+    pub init_from: Option<InitFrom>,
+}
+
+/// A Hugging Face directory with the run's first weights. It is read when the run begins, and never again.
+pub(crate) struct InitFrom {
+    pub place: String,
+    pub recipe: Arc<dyn Recipe>,
 }
 
 /// Reads everything that the plan names.
@@ -54,21 +60,14 @@ pub(crate) async fn read(
     }
     let held_out = match (&plan.evaluation, recipes.last()) {
         (Some(Evaluation { dataset, sequences, seed, .. }), Some(last)) => {
-            let micro_batch = plan.train.micro_batch;
+            let micro_batch = phases.last().map_or(1, |phase| phase.plan.train.micro_batch);
             Some(HeldOut::open(dataset, last.clone(), *sequences, micro_batch, *seed).await?)
         }
         _ => None,
     };
-    let adopted = match &plan.model.init_from {
-        Some(place) => {
-            let found = weights(place, recipes[0].as_ref()).await?;
-            let missing = found.missing.join(" ");
-            tracing::info!(place, tensors = found.tensors.len(), fresh = missing, "weights to go on from");
-            found.tensors
-        }
-        None => Vec::new(),
-    };
+    let first = recipes[0].clone();
+    let init_from = plan.model.init_from.clone().map(|place| InitFrom { place, recipe: first });
     let setup = EngineSetup { plan: plan.clone(), recipes };
     let materials = Materials::new(plan, Samples::new(stages, runtime), held_out);
-    Ok(Started { setup, materials, run, adopted })
+    Ok(Started { setup, materials, run, init_from })
 }

@@ -124,6 +124,14 @@ pub async fn weights(place: &str, recipe: &dyn Recipe) -> Result<Weights, Worker
             }
         }
     }
+    let stem = |name: &str| name.split('.').next().unwrap_or_default().to_owned();
+    // A head, or a whole second network, may be lacking; a part of an encoder that is there may not.
+    let part = |name: &String| name.contains(".encoder.") || name.contains(".embeddings.");
+    let begun = |name: &String| tensors.iter().any(|(found, _)| stem(found) == stem(name));
+    if let Some(first) = missing.iter().find(|name| part(name) && begun(name)) {
+        let reason = format!("{place} lacks {first}: its encoder is another one than the plan's");
+        return Err(WorkerError::Unusable(reason));
+    }
     if tensors.is_empty() {
         let reason = format!("{place} has no tensor of this model; is it a directory of the same family?");
         return Err(WorkerError::Unusable(reason));

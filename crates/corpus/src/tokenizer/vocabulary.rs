@@ -104,7 +104,7 @@ impl Vocabulary {
 /// `_is_start_piece_sp`): besides pieces that begin with a space, marks are words, and so is whatever is written in other
 /// letters than English ones.
 fn begins_unigram_word(piece: &str) -> bool {
-    let mark = |c: char| c.is_ascii_punctuation() || c == '€' || c == '£';
+    let mark = |c: char| r##"!"#$%&()*+,-./:;?@[\]^_`{|}~"##.contains(c);
     let single_mark = piece.chars().count() == 1 && piece.chars().all(mark);
     piece.starts_with('▁')
         || piece.starts_with('<')

@@ -104,12 +104,12 @@ impl Net {
             // each row and the sums of its probabilities draw from it as well, with T random numbers instead of V * T.
             Sampling::Gumbel => {
                 let mut stream = key.stream();
-                let uniform: Vec<f32> = (0..logits.size()[0]).map(|_| stream.uniform() as f32).collect();
+                let uniform: Vec<f64> = (0..logits.size()[0]).map(|_| stream.uniform()).collect();
                 let uniform = Tensor::f_from_slice(&uniform)?.f_to(logits.device())?.f_unsqueeze(1)?;
                 let scaled = logits.f_div_scalar(self.temperature)?;
                 let sums = scaled.f_softmax(-1, Kind::Float)?.f_cumsum(-1, Kind::Double)?;
                 let last = sums.size()[1] - 1;
-                let thresholds = sums.f_narrow(1, last, 1)?.f_mul(&uniform.f_to_kind(Kind::Double)?)?;
+                let thresholds = sums.f_narrow(1, last, 1)?.f_mul(&uniform)?;
                 let drawn =
                     sums.f_le_tensor(&thresholds)?.f_sum_dim_intlist([1].as_slice(), false, Kind::Int64)?;
                 drawn.f_clamp_max(last)

@@ -75,7 +75,8 @@ impl Net {
             layer_norm_epsilon: shape.layer_norm_epsilon,
             dropout: Dropout::new(shape.dropout),
             first_position: 0,
-            padding: Some(recipe.core.specials().pad),
+            // `pair_bert.py` spares no vector.
+            padding: None,
         };
         Net {
             trunk: Trunk {

@@ -36,6 +36,11 @@ pub fn families(settings: &[&str]) -> Vec<Setup> {
 }
 
 impl Setup {
+    /// The family of that place in the registry, small, with these settings on top.
+    pub fn of(family: usize, settings: &[&str]) -> Self {
+        Setup::new(&FAMILIES[family], settings)
+    }
+
     fn new(family: &Family, settings: &[&str]) -> Self {
         let path = format!("{}/../../configs/{}/cpu.toml", env!("CARGO_MANIFEST_DIR"), family.name);
         let text = std::fs::read_to_string(&path).unwrap();
