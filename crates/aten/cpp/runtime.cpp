@@ -8,6 +8,10 @@
 
 #include <mutex>
 
+#if defined(__GLIBC__)
+#include <malloc.h>
+#endif
+
 void cloze_message_free(char* message) {
   std::free(message);
 }
@@ -31,6 +35,17 @@ cloze_status cloze_set_interop_threads(int32_t n) {
       at::set_num_interop_threads(n);
     }
   });
+}
+
+void cloze_keep_freed_memory() {
+#if defined(__GLIBC__)
+  // Tensors as large as activations would each be mapped and given back: the kernel clears their pages every time.
+  mallopt(M_MMAP_MAX, 0);
+  mallopt(M_TRIM_THRESHOLD, -1);
+  mallopt(M_TOP_PAD, 64 << 20);
+  // One heap: others are too small for such tensors.
+  mallopt(M_ARENA_MAX, 1);
+#endif
 }
 
 char* cloze_cpu_capability() {

@@ -48,6 +48,7 @@ cloze_status cloze_norm(const float* values, int64_t n, double* out);
 // runtime.cpp
 cloze_status cloze_set_deterministic(int32_t on);
 cloze_status cloze_set_interop_threads(int32_t n);
+void cloze_keep_freed_memory();
 // A text of the library's own, handed back like a message: free it with cloze_message_free.
 char* cloze_cpu_capability();
 char* cloze_version();

@@ -109,6 +109,7 @@ unsafe extern "C" {
 
     pub(crate) fn cloze_set_deterministic(on: i32) -> Status;
     pub(crate) fn cloze_set_interop_threads(n: i32) -> Status;
+    pub(crate) fn cloze_keep_freed_memory();
     pub(crate) fn cloze_cpu_capability() -> *mut c_char;
     pub(crate) fn cloze_version() -> *mut c_char;
 

@@ -29,6 +29,7 @@ enum Command {
 }
 
 fn main() -> ExitCode {
+    trainer::keep_freed_memory();
     let arguments = Arguments::parse();
     let done = match arguments.command {
         Command::Worker(arguments) => work::run(arguments),

@@ -41,6 +41,7 @@ struct Step {
 }
 
 fn main() -> Result<(), Box<dyn Error>> {
+    trainer::keep_freed_memory();
     let arguments = Arguments::read(std::env::args().skip(1))?;
     let plan = first_phase(&arguments)?;
     let size = arguments.vocabulary;

@@ -21,6 +21,8 @@ pub use step::{Applied, Measure, Reduced, measure};
 pub use tally::Tally;
 pub use trainer::{StateTensor, Trainer};
 
+pub use aten::runtime::keep_freed_memory;
+
 /// Everything that must be the same on all members for their bits to be the same: architecture, vector instructions,
 /// and the library that computes.
 pub fn platform() -> String {
