@@ -115,8 +115,14 @@ fn sample(block: usize, index: usize, example: &Example, spelled: impl Fn(u32) -
 impl SeenSample {
     /// The sample for scripts.
     pub fn json(&self) -> Value {
-        let token = |token: &SeenToken| json!({"token": token.token, "target": token.target, "segment": token.segment});
-        let span = |(left, right, place, token): &(u32, u32, u32, String)| json!({"left": left, "right": right, "place": place, "token": token});
+        let token = |seen: &SeenToken| {
+            let SeenToken { token, target, segment } = seen;
+            json!({"token": token, "target": target, "segment": segment})
+        };
+        let span = |target: &(u32, u32, u32, String)| {
+            let (left, right, place, token) = target;
+            json!({"left": left, "right": right, "place": place, "token": token})
+        };
         json!({
             "block": self.block, "index": self.index, "relation": self.relation,
             "tokens": self.tokens.iter().map(token).collect::<Vec<_>>(),

@@ -190,6 +190,6 @@ impl Recipe for Bert {
 
     #[cfg(feature = "torch")]
     fn build(&self, parameters: &crate::Parameters) -> Box<dyn crate::Network> {
-        Box::new(super::net::Net::new(self, parameters))
+        Box::new(super::net::net(self, parameters))
     }
 }

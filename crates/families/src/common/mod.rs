@@ -19,6 +19,8 @@ pub mod encoder;
 #[cfg(feature = "torch")]
 pub mod heads;
 #[cfg(feature = "torch")]
+pub mod pretraining;
+#[cfg(feature = "torch")]
 pub mod trunk;
 
 #[cfg(test)]

@@ -209,6 +209,6 @@ impl Recipe for Roberta {
 
     #[cfg(feature = "torch")]
     fn build(&self, parameters: &crate::Parameters) -> Box<dyn crate::Network> {
-        Box::new(super::net::Net::new(self, parameters))
+        Box::new(super::net::net(self, parameters))
     }
 }

@@ -10,8 +10,6 @@ mod config;
 mod objective;
 
 #[cfg(feature = "torch")]
-mod loss;
-#[cfg(feature = "torch")]
 mod net;
 #[cfg(test)]
 mod tests;

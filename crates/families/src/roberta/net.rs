@@ -1,18 +1,14 @@
 //! The network: numerically `RobertaForMaskedLM` of Hugging Face Transformers, computed only where it is asked for.
-//! Knows no optimizer and no plan.
-//!
-//! In comments: L positions, H width, V vocabulary, T masked positions, B sequences.
-
-use tch::{TchError, Tensor, no_grad};
+//! Knows what its parts are called; what is computed with them is in `common`.
 
 use super::config::Roberta;
-use super::loss;
-use crate::common::dropout::{Dropout, Noise};
+use crate::Parameters;
+use crate::common::dropout::Dropout;
 use crate::common::embeddings::{EmbeddingSettings, Embeddings};
 use crate::common::encoder::Encoder;
 use crate::common::heads::{MaskedLmHead, MaskedLmNames, PairHead};
-use crate::common::trunk::{Trunk, first_positions, rows};
-use crate::{Draws, HostBatch, Losses, Network, Parameters};
+use crate::common::pretraining::PretrainingNet;
+use crate::common::trunk::Trunk;
 
 const HEAD: MaskedLmNames = MaskedLmNames {
     dense: "lm_head.dense",
@@ -21,60 +17,31 @@ const HEAD: MaskedLmNames = MaskedLmNames {
     bias: "lm_head.bias",
 };
 
-pub struct Net {
-    trunk: Trunk,
-    head: MaskedLmHead,
-    pair: Option<PairHead>,
-}
-
-impl Net {
-    pub fn new(recipe: &Roberta, parameters: &Parameters) -> Self {
-        let shape = &recipe.core.shape;
-        let embeddings = EmbeddingSettings {
-            at: "roberta.embeddings",
-            projection: None,
-            layer_norm_epsilon: shape.layer_norm_epsilon,
-            dropout: Dropout::new(shape.dropout),
-            // Positions count from `padding + 1` (fairseq, `positional_embedding.py`). The reference gives padding
-            // another position, which nobody sees: no position attends to it and none of it is predicted.
-            first_position: recipe.positions_before_first(),
-            padding: Some(recipe.core.specials().pad),
-        };
-        let pair = recipe
-            .core
-            .objective
-            .pair_task()
-            .map(|_| PairHead::new(parameters, "pair_head.pooler", "pair_head.seq_relationship"));
-        Net {
-            trunk: Trunk {
-                embeddings: Embeddings::new(parameters, &embeddings),
-                encoder: Encoder::new(parameters, &shape.plain_names("roberta.encoder"), shape),
-                device: parameters.get(HEAD.table).device(),
-            },
-            head: MaskedLmHead::new(parameters, &HEAD, shape.activation, shape.layer_norm_epsilon),
-            pair,
-        }
-    }
-}
-
-impl Network for Net {
-    fn losses(&self, batch: &HostBatch, draws: &Draws) -> Result<Losses, TchError> {
-        let noise = draws.dropout.map(Noise::new);
-        let first = if self.pair.is_some() { first_positions(batch) } else { Vec::new() };
-        let keep = self.trunk.upload_all(&[&batch.target_positions, &first])?;
-        let ids = self.trunk.upload(&batch.input_ids)?;
-        let hidden = self.trunk.forward(&ids, batch, Some(&keep), noise.as_ref())?; // [T + B, H]
-        let [masked, first] = rows(&hidden, [batch.target_positions.len(), first.len()])?;
-        let targets = self.trunk.upload(&batch.target_ids)?;
-        let mut losses = Losses::none();
-        loss::masked_lm(&self.head.forward(&masked)?, &targets, &mut losses)?;
-        if let Some(pair) = &self.pair {
-            loss::next_sentence(&pair.forward(&first)?, &self.trunk.upload(&batch.relations)?, &mut losses)?;
-        }
-        Ok(losses)
-    }
-
-    fn logits(&self, ids: &[i64]) -> Result<Tensor, TchError> {
-        no_grad(|| self.head.forward(&self.trunk.sequence(ids)?))
+/// The network on these parameters.
+pub fn net(recipe: &Roberta, parameters: &Parameters) -> PretrainingNet {
+    let shape = &recipe.core.shape;
+    let embeddings = EmbeddingSettings {
+        at: "roberta.embeddings",
+        projection: None,
+        layer_norm_epsilon: shape.layer_norm_epsilon,
+        dropout: Dropout::new(shape.dropout),
+        // Positions count from `padding + 1` (fairseq, `positional_embedding.py`). The reference gives padding
+        // another position, which nobody sees: no position attends to it and none of it is predicted.
+        first_position: recipe.positions_before_first(),
+        padding: Some(recipe.core.specials().pad),
+    };
+    let pair = recipe
+        .core
+        .objective
+        .pair_task()
+        .map(|_| PairHead::new(parameters, "pair_head.pooler", "pair_head.seq_relationship"));
+    PretrainingNet {
+        trunk: Trunk {
+            embeddings: Embeddings::new(parameters, &embeddings),
+            encoder: Encoder::new(parameters, &shape.plain_names("roberta.encoder"), shape),
+            device: parameters.get(HEAD.table).device(),
+        },
+        head: MaskedLmHead::new(parameters, &HEAD, shape.activation, shape.layer_norm_epsilon),
+        pair,
     }
 }
