@@ -2,7 +2,8 @@
 
 The peer of `crates/trainer/examples/speed.rs`: takes the same configuration and settings, makes the same network without
 pretrained weights, and prints the same facts as JSON, on batches of the same shape. `train_cpu.py --peak [--threads N]`
-prints how fast a large matrix product is instead. Knows nothing of this project's own times.
+prints how fast a large matrix product is instead. `curves.py` takes the same values for what a configuration leaves
+open. Knows nothing of this project's own times.
 """
 
 import argparse
@@ -22,6 +23,7 @@ DEFAULTS = dict(feed_forward=None, max_positions=512, init_std=0.02, dropout=0.1
 FAMILY_DEFAULTS = dict(
     bert={},
     roberta=dict(layer_norm_epsilon=1e-5, activation="gelu"),
+    spanbert=dict(activation="gelu"),
     electra=dict(activation="gelu", generator_hidden=0.25, generator_layers=1.0, share="embeddings"),
     albert=dict(dropout=0.0, attention_dropout=0.0, embedding=128, share="all", groups=1, inner_groups=1),
 )
@@ -50,6 +52,12 @@ def configuration(path, settings):
         except tomllib.TOMLDecodeError:
             pass  # A bare word is meant as a string.
         tables.setdefault(section, {})[key] = value
+    return completed(tables)
+
+
+def completed(tables):
+    """A configuration with what it leaves to the family."""
+    tables = dict(tables)
     tables["model"] = DEFAULTS | FAMILY_DEFAULTS[tables["model"]["family"]] | tables["model"]
     model = tables["model"]
     model["feed_forward"] = model["feed_forward"] or 4 * model["hidden"]

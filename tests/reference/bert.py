@@ -44,7 +44,7 @@ def network(case):
     names = {"gelu": "gelu", "gelu-tanh": "gelu_new"}
     kind = BertForPreTraining if with_pairs(case) else BertForMaskedLM
     config = BertConfig(**common.hf_settings(case), hidden_act=names[case.get("activation", "gelu")])
-    return common.randomise(kind(config), case)
+    return kind(config)
 
 
 def rows(case, words):

@@ -2,7 +2,8 @@
 written down from their sources, and the two files per case that `reference.rs` reads. Knows no network and no loss.
 
 A script names its cases and gives three functions of a case (`plan`, `network`, `rows`) and one of a network and a
-batch (`forward`); `main` does the rest. Weights, batches and numbers follow from a case's seed alone.
+batch (`forward`); `main` does the rest. Weights, batches and numbers follow from a case's seed alone. A network comes
+with Transformers' first weights; the tests replace them, `tests/benchmarks/curves.py` trains from them.
 """
 
 import json
@@ -49,12 +50,14 @@ def toml(tables):
 
 
 def hf_settings(case):
-    """What every Transformers configuration calls the same. Dropout is off: masks cannot be compared."""
+    """What every Transformers configuration calls the same. Dropout is off, if a case does not say otherwise: its draws
+    cannot be compared."""
     return dict(
         vocab_size=case["vocab"], hidden_size=case["hidden"], num_hidden_layers=case["layers"],
         num_attention_heads=case["heads"], intermediate_size=case["feed_forward"],
         max_position_embeddings=case["max_positions"], type_vocab_size=2, layer_norm_eps=1e-12,
-        hidden_dropout_prob=0.0, attention_probs_dropout_prob=0.0, pad_token_id=SPECIALS["pad"],
+        hidden_dropout_prob=case.get("dropout", 0.0), attention_probs_dropout_prob=case.get("attention_dropout", 0.0),
+        initializer_range=case.get("init_std", 0.02), pad_token_id=SPECIALS["pad"],
         attn_implementation="eager",
     )
 
@@ -217,23 +220,35 @@ class Stepper:
             self.rules[self.kind](p, m, v, self.t, rate, self.settings, self.exempt(name))
 
 
+def shares(plan, micro_batches):
+    """What the gradients of each micro-batch's mean loss count in a step."""
+    targets, kind = [len(batch["target_ids"]) for batch in micro_batches], plan["objective"]["normaliser"]
+    if kind == "group":  # The mean of the means.
+        return [1 / len(targets) for _ in targets]
+    if kind == "group-over-targets":  # SpanBERT's fairseq, trainer.py: divided by the number of masked tokens again.
+        return [1 / sum(targets) for _ in targets]
+    assert kind == "global"  # fairseq, trainer.py: the mean over all targets of the step.
+    return [count / sum(targets) for count in targets]
+
+
+def step(model, forward, plan, stepper, t, micro_batches):
+    """The update that follows `t` finished ones; the losses of each micro-batch before it."""
+    model.zero_grad()
+    losses = []
+    for share, batch in zip(shares(plan, micro_batches), micro_batches):
+        total, terms, _ = forward(model, plan, batch)
+        (share * total).backward()
+        losses.append(numbers(total, terms))
+    if plan["train"]["clip_norm"] > 0:
+        torch.nn.utils.clip_grad_norm_(stepper.parameters.values(), plan["train"]["clip_norm"])
+    stepper.step(learning_rate(plan, t))
+    return losses
+
+
 def train(model, forward, plan, kind, batches):
     """One update per batch; the losses before each."""
     stepper = Stepper(kind, dict(model.named_parameters()), plan["optimizer"])
-    history = []
-    for t, batch in enumerate(batches):
-        model.zero_grad()
-        total, terms, _ = forward(model, plan, batch)
-        total.backward()
-        gradients = [p.grad for p in stepper.parameters.values()]
-        if plan["objective"].get("normaliser") == "group-over-targets":
-            # SpanBERT's fairseq, trainer.py: gradients of a mean are divided by the number of masked tokens again.
-            torch._foreach_div_(gradients, float(len(batch["target_ids"])))
-        if plan["train"]["clip_norm"] > 0:
-            torch.nn.utils.clip_grad_norm_(stepper.parameters.values(), plan["train"]["clip_norm"])
-        stepper.step(learning_rate(plan, t))
-        history.append(numbers(total, terms))
-    return history
+    return [step(model, forward, plan, stepper, t, [batch])[0] for t, batch in enumerate(batches)]
 
 
 def numbers(total, terms):
@@ -249,7 +264,7 @@ def restore(model, weights):
 def write(out, family, case, specials, optimizers, plan, network, rows, forward):
     torch.manual_seed(case.get("seed", 1))
     rng = random.Random(case.get("seed", 1))
-    settings, model, words = plan(case), network(case), Words(rng, case["vocab"])
+    settings, model, words = plan(case), randomise(network(case), case), Words(rng, case["vocab"])
     segments, count = family not in ["roberta", "spanbert"], OVERLAY_STEPS if case.get("overlay") else 1
     batches = [collate(rows(case, words), case["max_len"], specials["pad"], segments) for _ in range(count)]
     # A parameter once, by its first name; that is the one under which Transformers saves a tied one.

@@ -84,7 +84,7 @@ class Electra(nn.Module):
 
 
 def network(case):
-    return common.randomise(Electra(case), case)
+    return Electra(case)
 
 
 def rows(case, words):
@@ -111,13 +111,18 @@ def replaced(batch, guesses):
     return corrupted.view(batch.mask.shape), (corrupted != original).view(batch.mask.shape)
 
 
-def forward(model, plan, batch):
+def likeliest(logits):
+    best = logits.topk(2).values
+    assert (best[:, 0] - best[:, 1]).min() > MARGIN, "two words are nearly as likely: take another seed"
+    return logits.argmax(-1)
+
+
+def forward(model, plan, batch, choose=likeliest):
+    """`choose` makes words of the generator's scores."""
     batch = common.tensors(batch)
     hidden = model.generator.electra(**batch.inputs).last_hidden_state.flatten(0, 1)
     logits = model.generator.generator_lm_head(model.generator.generator_predictions(hidden[batch.positions]))
-    best = logits.detach().topk(2).values
-    assert (best[:, 0] - best[:, 1]).min() > MARGIN, "two words are nearly as likely: take another seed"
-    corrupted, differs = replaced(batch, logits.argmax(-1))
+    corrupted, differs = replaced(batch, choose(logits.detach()))
     hidden = model.discriminator.electra(**batch.inputs | dict(input_ids=corrupted)).last_hidden_state
     rtd_logits = model.discriminator.discriminator_predictions(hidden)[batch.mask]
     labels = differs[batch.mask].to(rtd_logits.dtype)

@@ -39,7 +39,7 @@ def network(case):
         max_position_embeddings=case["max_positions"] + SPECIALS["pad"] + 1, type_vocab_size=1, layer_norm_eps=1e-5,
         pad_token_id=SPECIALS["pad"], bos_token_id=SPECIALS["bos"], eos_token_id=SPECIALS["eos"],
     )
-    model = common.randomise(RobertaForMaskedLM(RobertaConfig(**settings)), case)
+    model = RobertaForMaskedLM(RobertaConfig(**settings))
     # RoBERTa has no segments; the row is added, and not trained.
     model.roberta.embeddings.token_type_embeddings.weight.requires_grad_(False)
     return model

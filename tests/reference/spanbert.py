@@ -64,7 +64,8 @@ class SpanBoundary(nn.Module):
 def network(case):
     model = BertForMaskedLM(BertConfig(**common.hf_settings(case), hidden_act="gelu"))
     model.sbo = SpanBoundary(case)
-    return common.randomise(model, case)
+    model.sbo.apply(model._init_weights)
+    return model
 
 
 def spans_of(rng, tokens):

@@ -1,6 +1,7 @@
-//! `cargo xtask bench`: how fast the project is, beside other tools in the same run. Knows the order of the
-//! measurements and what is to be reached; how each is made is in the files below.
+//! `cargo xtask bench`: how fast the project is and how well its models learn, beside other tools in the same run.
+//! Knows the order of the measurements and what is to be reached; how each is made is in the files below.
 
+mod curves;
 mod facts;
 mod inputs;
 mod peers;
@@ -15,6 +16,7 @@ use serde_json::{Value, json};
 
 use crate::shell::{Failure, Outcome, cargo, failed, output, run as run_command};
 use crate::tidy::workspace::Workspace;
+use curves::CurvesArgs;
 use inputs::Inputs;
 use train::TrainArgs;
 
@@ -29,6 +31,9 @@ pub enum Bench {
         after_help = "Example: cargo xtask bench train-cpu --out tests/benchmarks/results/train-cpu.json"
     )]
     TrainCpu(TrainArgs),
+    /// Held-out losses of small models of every family, beside Transformers and PyTorch on the same samples
+    #[command(after_help = "Example: cargo xtask bench curves --out tests/benchmarks/results")]
+    Curves(CurvesArgs),
 }
 
 /// Arguments of `cargo xtask bench prepare`.
@@ -62,6 +67,7 @@ pub fn run(root: &Path, what: &Bench) -> Outcome<()> {
     match what {
         Bench::Prepare(arguments) => prepare(root, arguments),
         Bench::TrainCpu(arguments) => train::run(root, arguments),
+        Bench::Curves(arguments) => curves::run(root, arguments),
     }
 }
 

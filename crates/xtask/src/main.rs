@@ -54,7 +54,7 @@ enum Task {
     /// From raw text to a trained model on this machine
     #[command(after_help = "Example: cargo xtask demo --workers 2")]
     Demo(demo::DemoArgs),
-    /// How fast the project is, beside other tools in the same run
+    /// How fast the project is and how well models learn, beside other tools in the same run
     #[command(after_help = "Example: cargo xtask bench prepare --quick")]
     Bench {
         #[command(subcommand)]

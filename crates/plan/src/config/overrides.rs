@@ -15,8 +15,11 @@ pub(super) fn place(pair: &str) -> String {
     format!("--set {pair}")
 }
 
-/// Sets one `key=value` in the table and reads the plan again.
-pub(super) fn set(table: &mut toml::Table, pair: &str) -> Result<RunPlan, ConfigError> {
+/// Sets one `key=value` in the table and reads the plan again, if that can be done.
+///
+/// # Errors
+/// If the pair is none, or names a place that cannot be.
+pub(super) fn set(table: &mut toml::Table, pair: &str) -> Result<Result<RunPlan, ConfigError>, ConfigError> {
     let syntax = |reason: String| ConfigError::Syntax { place: place(pair), reason };
     let (path, value) =
         split(pair).ok_or_else(|| syntax("expected key=value, as in train.steps=100".into()))?;
@@ -31,14 +34,14 @@ pub(super) fn set(table: &mut toml::Table, pair: &str) -> Result<RunPlan, Config
     }
     insert(table, &path, value).map_err(syntax)?;
     let text = toml::to_string(table).map_err(|error| syntax(error.to_string()))?;
-    read(&place(pair), &text).map_err(|error| match error {
+    Ok(read(&place(pair), &text).map_err(|error| match error {
         // The line is one of the table's text, which nobody has seen.
         ConfigError::UnknownKey { key, nearest, known, .. } => {
             ConfigError::UnknownKey { place: place(pair), key, nearest, known }
         }
         ConfigError::Syntax { reason, .. } => syntax(reason),
         other => other,
-    })
+    }))
 }
 
 /// Puts a value at the end of a path, making the tables on the way; elements of an array must be there

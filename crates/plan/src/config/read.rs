@@ -17,8 +17,16 @@ impl RunPlan {
         if !overrides.is_empty() {
             let mut table: toml::Table =
                 toml::from_str(text).map_err(|error| from_toml(source, text, &error))?;
+            // What one of them leaves incomplete, a later one may complete.
+            let mut incomplete = None;
             for pair in overrides {
-                plan = overrides::set(&mut table, pair)?;
+                match overrides::set(&mut table, pair)? {
+                    Ok(read) => (plan, incomplete) = (read, None),
+                    Err(error) => incomplete = incomplete.or(Some(error)),
+                }
+            }
+            if let Some(error) = incomplete {
+                return Err(error);
             }
         }
         plan.add_up();

@@ -96,6 +96,14 @@ fn what_is_not_said_has_its_default() {
 }
 
 #[test]
+fn overrides_may_come_in_any_order() {
+    let plan = read(TEXT, &["evaluation.every=7", "train.steps=90", "evaluation.dataset=held"]).unwrap();
+    assert_eq!((plan.evaluation.unwrap().every, plan.train.steps), (7, 90));
+    let message = read(TEXT, &["evaluation.every=7", "train.steps=90"]).unwrap_err().to_string();
+    assert!(message.starts_with("--set evaluation.every=7: ") && message.contains("`dataset`"), "{message}");
+}
+
+#[test]
 fn overrides_replace_what_the_text_says() {
     let plan =
         read(TEXT, &["train.steps=7", "schedule.warmup_steps=2", "data.dataset=/elsewhere/x"]).unwrap();

@@ -72,7 +72,7 @@ impl Inputs {
     }
 
     /// The books one by one.
-    fn book_files(&self) -> Vec<PathBuf> {
+    pub fn book_files(&self) -> Vec<PathBuf> {
         let mut books: Vec<PathBuf> = self.books.iter().flat_map(|folder| files_in(folder)).collect();
         books.retain(|path| has_end(path, &[".txt", ".txt.gz"]));
         books
