@@ -2,9 +2,9 @@
 
 BATCHES and HELD_OUT are what `crates/worker/examples/batches.rs` prints of one configuration, without and with
 `--held-out`: the masked micro-batches in the order of the run's steps, and those that it is measured on. Network, losses
-and updates are those that the tests compare with (`tests/reference`), with Transformers' first weights and PyTorch's
-dropout. Prints JSON lines: the losses of each step, and `[evaluation]`'s every few steps and at the end. Knows nothing of
-this project's own losses.
+and updates are those that the tests compare with (`tests/reference`); first weights and dropout are drawn by PyTorch.
+Prints JSON lines: the losses of each step, and `[evaluation]`'s every few steps and at the end. Knows nothing of this
+project's own losses.
 """
 
 import argparse
@@ -40,6 +40,18 @@ def case_of(plan, vocabulary):
     """What the scripts of the families call a case."""
     tables = train_cpu.completed(plan)
     return tables["objective"] | tables["model"] | dict(vocab=vocabulary["size"])
+
+
+def first_weights(model, family, std):
+    """Draws them as the originals do, where Transformers draws from another distribution."""
+    with torch.no_grad():
+        for name, p in model.named_parameters():
+            if family == "electra" and name.endswith(("embeddings_project.weight", "dense_prediction.weight")):
+                # google-research/electra names no initializer for these two: TensorFlow's default.
+                torch.nn.init.xavier_uniform_(p)
+            elif family in ["bert", "albert", "electra"] and p.dim() == 2:
+                # `truncated_normal_initializer` of their modeling.py.
+                torch.nn.init.trunc_normal_(p, std=std, a=-2 * std, b=2 * std)
 
 
 def drawn(logits):
@@ -82,7 +94,9 @@ def run(arguments):
         getattr(module, "SPECIALS", {}).update(specials)
     torch.set_num_threads(1)
     torch.manual_seed(arguments.seed)
-    model = script.network(case_of(plan, head["vocab"])).train()
+    case = case_of(plan, head["vocab"])
+    model = script.network(case).train()
+    first_weights(model, plan["model"]["family"], case["init_std"])
     forward = script.forward
     if plan["model"]["family"] == "electra":
         forward = lambda model, plan, batch: script.forward(model, plan, batch, drawn)
