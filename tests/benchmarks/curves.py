@@ -22,6 +22,8 @@ sys.path.insert(0, str(pathlib.Path(__file__).parents[1] / "reference"))
 import common  # noqa: E402
 import train_cpu  # noqa: E402
 
+# What a family divides losses by where a configuration says nothing.
+NORMALISERS = {"roberta": "global", "spanbert": "group-over-targets"}
 # How many targets a loss is the mean of.
 TARGETS = dict(
     mlm=lambda batch: len(batch["target_ids"]), nsp=lambda batch: len(batch["relations"]),
@@ -87,6 +89,7 @@ def run(arguments):
     if "phase" in plan or "batch_start" in plan["train"]:
         raise SystemExit("curves.py: runs of several phases, or whose batch grows, are not compared")
     held_out = list(opened(arguments.held_out)[1])
+    plan["objective"].setdefault("normaliser", NORMALISERS.get(plan["model"]["family"], "group"))
     script = importlib.import_module(plan["model"]["family"])
     # The padding's id, and RoBERTa's first position with it, are those of the tokenizer.
     specials = {key: head["vocab"][key] for key in common.SPECIALS}
