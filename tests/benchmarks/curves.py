@@ -16,6 +16,7 @@ import tomllib
 
 import torch
 import transformers
+from safetensors.torch import load_file
 
 sys.path.insert(0, str(pathlib.Path(__file__).parents[1] / "reference"))
 
@@ -99,7 +100,10 @@ def run(arguments):
     torch.manual_seed(arguments.seed)
     case = case_of(plan, head["vocab"])
     model = script.network(case).train()
-    first_weights(model, plan["model"]["family"], case["init_std"])
+    if arguments.weights:
+        model.load_state_dict(load_file(arguments.weights), strict=False)
+    else:
+        first_weights(model, plan["model"]["family"], case["init_std"])
     forward = script.forward
     if plan["model"]["family"] == "electra":
         forward = lambda model, plan, batch: script.forward(model, plan, batch, drawn)
@@ -118,6 +122,8 @@ def main():
     parser = argparse.ArgumentParser(description="A run, trained by Transformers and PyTorch.")
     parser.add_argument("batches")
     parser.add_argument("held_out")
+    parser.add_argument("--weights", help="a safetensors file to begin with: of an exported model, say, after its first step, "
+                                          "whose learning rate is 0")
     parser.add_argument("--seed", type=int, required=True, help="of the first weights and of dropout")
     transformers.utils.logging.set_verbosity_error()
     run(parser.parse_args())

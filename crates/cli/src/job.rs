@@ -49,7 +49,7 @@ pub async fn check(source: Source) -> Result<Checked, Failure> {
     let Source { plan, name, text } = source;
     let located = |error: plan::ConfigError| Failure::from(error.located_in(&name, &text));
     let family = families::find(&plan.model.family).map_err(located)?;
-    let dataset = Dataset::open(&plan.data.dataset).await?;
+    let dataset = Dataset::open(&plan.data.dataset).await?.weighted(&plan.data.weights)?;
     if let Some(wanted) = &plan.data.tokenizer
         && *wanted != dataset.tokenizer_hash()
     {
@@ -127,7 +127,7 @@ pub async fn job(checked: &Checked, resume: bool) -> Result<Job, Failure> {
     let mut packings = Vec::new();
     for (phase, recipe) in plan.phases().iter().zip(recipes) {
         let (spec, variants) = (recipe.pack_spec(), phase.plan.data.variants);
-        let packing = store::packing_name(&dataset.hash(), &spec, variants);
+        let packing = store::packing_name(dataset, &spec, variants);
         if run.packing(&packing).await?.is_none() {
             let counted = store::count_samples(dataset, &spec, variants).await?;
             if counted.counts.iter().any(|blocks| blocks.iter().all(|&count| count == 0)) {

@@ -101,6 +101,17 @@ impl Show {
         }
     }
 
+    /// Shows what `cloze-engine evaluate --json` found.
+    pub fn evaluation(&self, found: &serde_json::Value) {
+        let (step, measures) = (&found["step"], found["measures"].as_object());
+        if let Kind::Json = &self.kind {
+            return print_line(&json!({"kind": "evaluation", "step": step, "measures": measures}));
+        }
+        let measures = measures.into_iter().flatten();
+        let shown = measures.filter_map(|(name, value)| Some(format!("{name} {:.4}", value.as_f64()?)));
+        eprintln!("held-out samples after step {step}: {}", shown.collect::<Vec<_>>().join(", "));
+    }
+
     /// Takes the bar away.
     pub fn finish(&self) {
         if let Kind::Bar(bar) = &self.kind {

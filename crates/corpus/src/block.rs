@@ -1,13 +1,15 @@
 //! A block in memory: the rows of one row group, flat. A block that exists keeps the rules of the format. Knows
 //! neither Arrow nor Parquet.
 
-use crate::CorpusError;
+use crate::{CorpusError, Weights};
 
-/// The lengths of the sentences of every row, and which rows are of one document: all that packing needs to know of a
-/// block.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// The lengths of the sentences of every row, and where rows are from: all that packing needs to know of a block.
+#[derive(Clone, Debug, PartialEq)]
 pub struct SentenceLens {
     documents: Vec<[u8; 16]>,
+    sources: Vec<u16>,
+    /// How often documents are packed, by their source.
+    weights: Weights,
     lens: Vec<u16>,
     /// Where each row begins in `lens`; one more entry than rows.
     rows: Vec<u32>,
@@ -17,21 +19,29 @@ pub struct SentenceLens {
 
 impl Default for SentenceLens {
     fn default() -> Self {
-        SentenceLens { documents: Vec::new(), lens: Vec::new(), rows: vec![0], starts: vec![0] }
+        SentenceLens {
+            documents: Vec::new(),
+            sources: Vec::new(),
+            weights: Weights::default(),
+            lens: Vec::new(),
+            rows: vec![0],
+            starts: vec![0],
+        }
     }
 }
 
 impl SentenceLens {
-    /// Adds a row of a document.
+    /// Adds a row of a document, which is from a source.
     ///
     /// # Errors
     /// [`CorpusError::Row`] if the block becomes greater than 32-bit positions can tell.
-    pub fn push(&mut self, document: [u8; 16], lens: &[u16]) -> Result<(), CorpusError> {
+    pub fn push(&mut self, document: [u8; 16], source: u16, lens: &[u16]) -> Result<(), CorpusError> {
         let row = self.rows();
         let tokens: u64 = lens.iter().map(|&len| u64::from(len)).sum();
         let end = u32::try_from(u64::from(self.starts[row]) + tokens)
             .map_err(|_| CorpusError::Row { row, reason: "the block exceeds 2^32 tokens".into() })?;
         self.documents.push(document);
+        self.sources.push(source);
         self.lens.extend_from_slice(lens);
         self.rows.push(self.lens.len() as u32);
         self.starts.push(end);
@@ -56,6 +66,24 @@ impl SentenceLens {
         self.documents[row]
     }
 
+    /// The number of the source that a row is from.
+    ///
+    /// # Panics
+    /// If there is no such row.
+    pub fn source(&self, row: usize) -> u16 {
+        self.sources[row]
+    }
+
+    /// Says how often documents are packed; without it, once.
+    pub fn weigh(&mut self, weights: Weights) {
+        self.weights = weights;
+    }
+
+    /// How often documents are packed.
+    pub fn weights(&self) -> &Weights {
+        &self.weights
+    }
+
     /// The lengths of the sentences of one row.
     ///
     /// # Panics
@@ -74,7 +102,7 @@ impl SentenceLens {
 }
 
 /// The rows of one row group, decoded and checked.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Block {
     ids: Vec<u32>,
     lens: SentenceLens,
@@ -91,6 +119,12 @@ impl Block {
     /// How many rows (document chunks) the block has.
     pub fn rows(&self) -> usize {
         self.lens.rows()
+    }
+
+    /// The block with its documents packed as often as these say.
+    pub fn weighed(mut self, weights: Weights) -> Self {
+        self.lens.weigh(weights);
+        self
     }
 
     /// The tokens of all rows, one row after the other.
@@ -143,6 +177,7 @@ impl BlockBuilder {
     pub fn push(
         &mut self,
         doc_id: [u8; 16],
+        source: u16,
         chunk: u32,
         ids: &[u32],
         sent_len: &[u16],
@@ -157,7 +192,7 @@ impl BlockBuilder {
             let reason = format!("id {id} is outside the vocabulary of {}", self.vocab_size);
             return Err(CorpusError::Row { row, reason });
         }
-        self.block.lens.push(doc_id, sent_len)?;
+        self.block.lens.push(doc_id, source, sent_len)?;
         self.block.ids.extend_from_slice(ids);
         self.block.chunks.push(chunk);
         Ok(())
@@ -176,12 +211,12 @@ mod tests {
     #[test]
     fn rows_that_break_the_rules_are_named() {
         let mut builder = Block::builder(10);
-        builder.push([0; 16], 0, &[1, 2, 3], &[1, 2]).unwrap();
-        let wrong_sum = builder.push([0; 16], 1, &[1, 2, 3], &[1, 1]).unwrap_err();
+        builder.push([0; 16], 0, 0, &[1, 2, 3], &[1, 2]).unwrap();
+        let wrong_sum = builder.push([0; 16], 0, 1, &[1, 2, 3], &[1, 1]).unwrap_err();
         assert_eq!(wrong_sum.to_string(), "row 1: its sentences have 2 tokens, the row has 3");
-        let wrong_id = builder.push([0; 16], 1, &[1, 10], &[2]).unwrap_err();
+        let wrong_id = builder.push([0; 16], 0, 1, &[1, 10], &[2]).unwrap_err();
         assert_eq!(wrong_id.to_string(), "row 1: id 10 is outside the vocabulary of 10");
-        builder.push([7; 16], 1, &[9], &[1]).unwrap();
+        builder.push([7; 16], 0, 1, &[9], &[1]).unwrap();
         let block = builder.finish();
         assert_eq!((block.rows(), block.row(0), block.row(1)), (2, &[1, 2, 3][..], &[9][..]));
         assert_eq!((block.doc_id(1), block.chunk(1)), ([7; 16], 1));

@@ -59,9 +59,10 @@ fn last_cut(text: &str, most: usize) -> usize {
     space.filter(|&at| at > 0).unwrap_or(end)
 }
 
-/// The tokens of a row of `docs`. `unk` is the id that stands for what the tokenizer does not know.
-pub fn tokenise(row: &DocRow, encoder: &mut Encoder, unk: u32) -> TokenRow {
-    let mut tokens = TokenRow { doc_id: row.doc_id, chunk: row.chunk, ..TokenRow::default() };
+/// The tokens of a row of `docs`, whose source has that number. `unk` is the id that stands for what the tokenizer does
+/// not know.
+pub fn tokenise(row: &DocRow, source: u16, encoder: &mut Encoder, unk: u32) -> TokenRow {
+    let mut tokens = TokenRow { doc_id: row.doc_id, source, chunk: row.chunk, ..TokenRow::default() };
     for sentence in row.sentences() {
         let before = tokens.ids.len();
         encoder.encode(sentence, &mut tokens.ids);
@@ -112,7 +113,7 @@ mod tests {
                 let row = row(&text, chunk);
                 prop_assert_eq!(row.sentences().collect::<String>(), row.text.clone());
                 prop_assert!(row.sentences().all(|sentence| !sentence.is_empty()));
-                let tokens = tokenise(&row, &mut trained().encoder(), u32::MAX);
+                let tokens = tokenise(&row, 0, &mut trained().encoder(), u32::MAX);
                 prop_assert_eq!(trained().decode(&tokens.ids), row.text);
                 let sum: usize = tokens.sent_len.iter().map(|&len| usize::from(len)).sum();
                 prop_assert_eq!(sum, tokens.ids.len());
@@ -131,7 +132,7 @@ mod tests {
         // Cut at white space, the tokens are those of the whole text.
         let ids: Vec<u32> = found
             .iter()
-            .flat_map(|chunk| tokenise(&row(&text, chunk), &mut trained().encoder(), u32::MAX).ids)
+            .flat_map(|chunk| tokenise(&row(&text, chunk), 0, &mut trained().encoder(), u32::MAX).ids)
             .collect();
         assert_eq!(ids, trained().encode_sentence(&text));
     }
@@ -140,7 +141,7 @@ mod tests {
     fn a_sentence_of_more_tokens_than_its_length_can_say_is_told_in_parts() {
         let text = "0 1 2 3 ".repeat(20_000);
         let row = DocRow { sent_end: vec![text.len() as u32], text, ..DocRow::default() };
-        let tokens = tokenise(&row, &mut trained().encoder(), u32::MAX);
+        let tokens = tokenise(&row, 0, &mut trained().encoder(), u32::MAX);
         assert!(tokens.sent_len.len() > 1 && tokens.flags & flags::SENTENCE_SPLIT != 0);
         let sum: usize = tokens.sent_len.iter().map(|&len| usize::from(len)).sum();
         assert_eq!(sum, tokens.ids.len());

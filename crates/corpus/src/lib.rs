@@ -32,7 +32,7 @@ pub use document::{Document, doc_id};
 pub use error::CorpusError;
 pub use pack::{
     Layout, LoneSentence, LongSentences, PackFormat, PackSpec, PackSwitches, PairTask, Placement, Relation,
-    Sample, Segment, layout, sample_count,
+    Sample, Segment, Weights, layout, sample_count,
 };
 pub use sentence::{split, split_in};
 pub use tokenizer::{

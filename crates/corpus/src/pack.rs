@@ -10,11 +10,13 @@ mod pairs;
 mod runs;
 mod spec;
 mod table;
+mod weights;
 
 #[cfg(test)]
 mod tests;
 
 pub use spec::{LoneSentence, LongSentences, PackFormat, PackSpec, PackSwitches, PairTask};
+pub use weights::Weights;
 
 use plan::{Key, Permutation, Stream};
 
@@ -193,12 +195,16 @@ impl Block {
 /// takes the rows in another order and draws everything anew.
 ///
 /// A row is to the rules what a document was to the originals: no segment leaves it. "Another document" means another
-/// one, though: not another row of the same.
+/// one, though: not another row of the same. A row that is taken several times, because of its source's weight, is taken
+/// at different places and with different draws.
 pub fn layout(lens: &SentenceLens, spec: &PackSpec, variant: u32) -> Layout {
     let key = Key::root(0).named("pack").index(u64::from(variant));
-    let order = Permutation::new(lens.rows() as u64, key);
-    let rows = (0..order.len()).map(|position| order.apply(position) as usize);
-    let rows = rows.map(|row| (row, draws(lens, key, row)));
+    let times = |row| lens.weights().times(lens.source(row), lens.document(row), variant);
+    let taken: Vec<(usize, u32)> =
+        (0..lens.rows()).flat_map(|row| (0..times(row)).map(move |copy| (row, copy))).collect();
+    let order = Permutation::new(taken.len() as u64, key);
+    let rows = (0..order.len()).map(|position| taken[order.apply(position) as usize]);
+    let rows = rows.map(|(row, copy)| (row, draws(lens, key, row, copy)));
     let table = Table::new(lens);
     match spec.format() {
         PackFormat::FullSentences | PackFormat::DocSentences | PackFormat::SpanBlocks => {
@@ -219,11 +225,12 @@ pub fn sample_count(lens: &SentenceLens, spec: &PackSpec, variant: u32) -> u32 {
     layout(lens, spec, variant).len() as u32
 }
 
-/// The draws of one row. The document is part of their name, or else the n-th rows of all blocks would draw the same.
-fn draws(lens: &SentenceLens, key: Key, row: usize) -> Stream {
+/// The draws of one row, taken for the `copy`-th time. The document is part of their name, or else the n-th rows of all blocks would draw the same.
+fn draws(lens: &SentenceLens, key: Key, row: usize, copy: u32) -> Stream {
     let document = u128::from_be_bytes(lens.document(row));
     let key = key.named("draws").index((document >> 64) as u64).index(document as u64);
-    key.index(row as u64).stream()
+    let key = key.index(row as u64);
+    if copy == 0 { key.stream() } else { key.named("copy").index(u64::from(copy)).stream() }
 }
 
 /// `most`, or with the given probability any length from `least` on.

@@ -18,6 +18,8 @@ mod spanbert;
 
 #[cfg(feature = "torch")]
 mod network;
+#[cfg(feature = "torch")]
+mod tape;
 
 pub use example::{Example, HostBatch, SpanTarget, SpanTargets};
 #[cfg(feature = "torch")]
@@ -25,3 +27,5 @@ pub use network::{Draws, Losses, Network, Parameters, Ratio, TermSum};
 pub use parameter::{Init, ParameterSpec};
 pub use recipe::{Export, ExportFile, ExportTensor, Normaliser, Recipe, Term};
 pub use registry::{FAMILIES, Family, RecipeResult, find, find_exported};
+#[cfg(feature = "torch")]
+pub use tape::Tape;

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use plan::Key;
 use tch::Tensor;
 
-use crate::HostBatch;
+use crate::{HostBatch, Tape};
 
 /// What a micro-batch contributes to a step.
 #[derive(Debug)]
@@ -70,11 +70,17 @@ impl Draws {
 
 /// A network on parameters that belong to somebody else.
 pub trait Network: Send {
-    /// The forward pass of a micro-batch.
+    /// The forward pass of a micro-batch. With a tape, what is inside of a layer is computed again in the backward pass,
+    /// which is the tape's then.
     ///
     /// # Errors
     /// What libtorch says of tensors that do not fit.
-    fn losses(&self, batch: &HostBatch, draws: &Draws) -> Result<Losses, tch::TchError>;
+    fn losses<'n>(
+        &'n self,
+        batch: &HostBatch,
+        draws: &Draws,
+        tape: Option<&Tape<'n>>,
+    ) -> Result<Losses, tch::TchError>;
 
     /// The scores of every token at every position of one sequence, without dropout: `ids` [L] to `Float` [L, V].
     ///

@@ -29,6 +29,7 @@ impl Batches {
             precision: Precision::Fp32,
             threads: 1,
             clip_norm: 0.0,
+            gradient_checkpointing: false,
         };
         Batches { phases: vec![train] }
     }
@@ -127,6 +128,7 @@ mod tests {
             precision: Precision::Fp32,
             threads: 1,
             clip_norm: 0.0,
+            gradient_checkpointing: false,
         }
     }
 

@@ -7,6 +7,8 @@ mod overrides;
 mod phases;
 mod read;
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 use xxhash_rust::xxh3::xxh3_128;
 
@@ -83,6 +85,10 @@ pub struct Data {
     /// Ways of packing that the epochs cycle through (BERT's `dupe_factor`).
     #[serde(default = "defaults::one")]
     pub variants: u32,
+    /// How often an epoch takes the documents of a source: 2 for twice, 0.5 for each second one (which ones, goes round
+    /// with the variants), 0 for none. Sources that are not named are taken as the dataset says, mostly once.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub weights: BTreeMap<String, f64>,
 }
 
 /// `[model]`: the family's name and where its weights come from; all other keys are the family's own.
@@ -128,6 +134,10 @@ pub struct Train {
     /// Gradients are scaled down to this global L2 norm; 0 turns clipping off.
     #[serde(default)]
     pub clip_norm: f64,
+    /// Forget what is inside of layers after the forward pass, and compute it again in the backward pass: less memory, a
+    /// third more work, the same gradients.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub gradient_checkpointing: bool,
 }
 
 /// How the gradients of micro-batches are summed.

@@ -279,7 +279,7 @@ fn tokens(
     );
     let unk = tokenizer.specials().unk;
     let encoded = |encoder: &mut corpus::Encoder| -> usize {
-        rows.iter().map(|row| tokenise(row, encoder, unk).ids.len()).sum()
+        rows.iter().map(|row| tokenise(row, 0, encoder, unk).ids.len()).sum()
     };
     measured.step(format!("{name}: first pass"), size, task.repeat, || tokenizer.encoder(), encoded);
     let warm = |tokenizer: &Tokenizer| {
@@ -289,7 +289,7 @@ fn tokens(
     };
     measured.step(format!("{name}: warm"), size, task.repeat, || warm(&tokenizer), encoded);
     let mut encoder = tokenizer.encoder();
-    let ids: Vec<_> = rows.iter().map(|row| tokenise(row, &mut encoder, unk)).collect();
+    let ids: Vec<_> = rows.iter().map(|row| tokenise(row, 0, &mut encoder, unk)).collect();
     measured.tokens.push((name.clone(), ids.iter().map(|row| row.ids.len()).sum()));
     let rows_of_a_block = (BLOCK_BYTES as usize / CHUNK_BYTES).max(1);
     measured.step(

@@ -157,7 +157,7 @@ pub struct SourceConfig {
     pub format: Format,
     /// Files, folders, or patterns with `*`, `?` and `**`; paths, or URLs of an object store.
     pub paths: Vec<String>,
-    /// How much of it a run should take, in relation to the other sources. Written into the manifest.
+    /// How often an epoch takes its documents, if the run does not say otherwise: 2 for twice, 0.5 for each second one.
     #[serde(default = "defaults::weight")]
     pub weight: f64,
     /// Whether `[quality]` applies to it.

@@ -223,7 +223,7 @@ impl Model {
     /// What libtorch says of a batch that does not fit the network.
     pub fn evaluate(&self, index: u64, batch: &HostBatch, into: &mut Evaluation) -> Result<(), Error> {
         let draws = Draws::evaluation(into.key.index(index));
-        let losses = no_grad(|| self.network.losses(batch, &draws))?;
+        let losses = no_grad(|| self.network.losses(batch, &draws, None))?;
         let counted = self.count(batch, &losses, |term| into.objective.expected(term))?;
         into.tally.add(&counted);
         Ok(())

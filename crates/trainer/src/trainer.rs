@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use aten::fixed;
 use collective::Collective;
-use families::{Draws, HostBatch, Recipe};
+use families::{Draws, HostBatch, Recipe, Tape};
 use plan::{Key, Phase, RunPlan};
 use tch::{Device, Kind, Tensor};
 
@@ -76,10 +76,12 @@ impl Trainer {
     pub fn micro_batch(&mut self, index: u64, batch: &HostBatch) -> Result<(), Error> {
         self.use_threads();
         let key = Key::root(self.plan.run.seed).named("dropout").index(self.step).index(index);
-        let losses = self.model.network.losses(batch, &Draws::training(key))?;
+        let phase = &self.phases[self.plan.phase_of(self.step).phase].0.plan;
+        let tape = phase.train.gradient_checkpointing.then(Tape::new);
+        let losses = self.model.network.losses(batch, &Draws::training(key), tape.as_ref())?;
         let mut counted = self.model.count(batch, &losses, |term| self.objective.expected(term))?;
         let total = self.objective.total(&losses)?;
-        let gradients = Tensor::f_run_backward(&[&total], &self.model.leaves, false, false)?;
+        let gradients = tape.unwrap_or_default().gradients(&total, &self.model.leaves)?;
         let mut overflowed = false;
         for (gradient, &start) in gradients.iter().zip(&self.model.leaf_starts) {
             overflowed |= fixed::accumulate(&self.accumulator, start, gradient)?;

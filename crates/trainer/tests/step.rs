@@ -101,6 +101,20 @@ fn order_and_split_do_not_change_a_bit() {
 }
 
 #[test]
+fn gradient_checkpointing_does_not_change_a_bit() {
+    for setup in families(&["train.clip_norm=0.5"]) {
+        let digest = |checkpointing| {
+            let mut setup = Setup { plan: setup.plan.clone(), recipe: setup.recipe.clone() };
+            setup.plan.train.gradient_checkpointing = checkpointing;
+            let mut trainer = setup.trainer();
+            let reduced = [(); 2].map(|()| step(&setup, &mut trainer, &[0, 1, 2, 3]).digest);
+            (reduced, trainer.state_digest().unwrap())
+        };
+        assert_eq!(digest(true), digest(false), "{}", setup.plan.model.family);
+    }
+}
+
+#[test]
 fn dropout_belongs_to_seed_step_and_micro_batch() {
     for setup in families(&[]) {
         let digest = |seed_step: (u64, u64), index| {

@@ -30,7 +30,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let [config] = names.as_slice() else { return Err(USAGE.into()) };
     let plan = RunPlan::parse(config, &std::fs::read_to_string(config)?, &settings)?;
     let runtime = Runtime::new()?;
-    let dataset = runtime.block_on(Dataset::open(&plan.data.dataset))?;
+    let dataset = runtime.block_on(Dataset::open(&plan.data.dataset))?.weighted(&plan.data.weights)?;
     let vocabulary = dataset.vocabulary();
     let parse = families::find(&plan.model.family)?.parse;
     let recipe = |phase: &Phase| parse(&phase.plan, config, &vocabulary);

@@ -110,14 +110,16 @@ impl Kind {
         place
     }
 
-    /// Two phases with two workers, of which one dies in the second, have the bits of one worker; every step names its
-    /// terms, and held-out samples are looked at in time, with the same numbers in both runs.
+    /// Two phases with two workers, of which one dies in the second, and with gradient checkpointing in it, have the bits of
+    /// one worker without; every step names its terms, and held-out samples are looked at in time and at the end, with
+    /// the same numbers in both runs.
     fn trains(&self, place: &Workplace) {
         let held_out = |seen: &[Value]| -> Vec<Value> {
             let of = |update: &&Value| update["measures"].get("evaluation/loss").is_some();
             let measures = seen.iter().filter(of).map(|update| update["measures"].clone());
             let mut measures: Vec<Value> = measures.collect();
             measures.dedup();
+            measures.extend(seen.iter().filter(|update| update["kind"] == "evaluation").cloned());
             measures
         };
         let mut alone = place.train("alone", 1, &[]);
@@ -133,14 +135,16 @@ impl Kind {
                 );
             }
         }
-        let mut two = place.train("run", 2, &[]);
+        let mut two = place.train("run", 2, &["--set", "phase.1.train.gradient_checkpointing=true"]);
         two.wait_for_step(9);
         let victim = two.member_processes(place)[0];
         tests::kill(victim);
         two.finish().expect_success();
         assert_eq!(place.export("run"), place.export("alone"), "{}", self.family);
         let (a, b) = (held_out(&alone.seen), held_out(&two.seen));
-        assert_eq!(a.len(), 6, "{}: evaluated before steps 6, 12, …, 36", self.family);
+        assert_eq!(a.len(), 7, "{}: evaluated before steps 6, 12, …, 36, and after the last", self.family);
+        let last = &a[6];
+        assert!(last["step"] == 38 && last["measures"]["mlm"].is_f64(), "{}: {last}", self.family);
         let opened = two.seen.iter().filter(|update| update["kind"] == "opened").count();
         assert!(opened >= 2, "{}: a worker died, and no generation was opened after it", self.family);
         assert_eq!(a, b, "{}", self.family);

@@ -85,14 +85,18 @@ pub fn dry_run(checked: &Checked, as_json: bool) -> Result<(), Failure> {
             sequences as f64 * f64::from(recipe.pack_spec().max_len())
         })
         .sum();
-    let epochs = tokens / (dataset.tokens().max(1)) as f64;
+    let by_source = dataset.epoch_tokens();
+    let epoch: f64 = by_source.iter().map(|(_, tokens)| tokens).sum();
+    let epochs = tokens / epoch.max(1.0);
+    let mixture: Vec<(&str, f64)> =
+        by_source.iter().map(|(source, tokens)| (source.name.as_str(), tokens / epoch.max(1.0))).collect();
     // Weights, two moments and the fixed-point accumulator; a gradient of the micro-batch at hand.
     let state_bytes = parameters as f64 * (4.0 * 3.0 + 8.0 + 4.0);
     if as_json {
         let facts = json!({
             "plan": plan, "recipe_hash": plan.recipe_hash(), "parameters": parameters, "tokens": tokens,
             "epochs": epochs, "state_bytes": state_bytes, "dataset_tokens": dataset.tokens(),
-            "exports": exports,
+            "exports": exports, "mixture": mixture,
         });
         println!("{facts}");
         return Ok(());
@@ -104,6 +108,10 @@ pub fn dry_run(checked: &Checked, as_json: bool) -> Result<(), Failure> {
         thousands(tokens),
         thousands(plan.train.steps as f64)
     );
+    if mixture.len() > 1 {
+        let share = |(name, share): &(&str, f64)| format!("{:.1} % {name}", share * 100.0);
+        println!("{:14} {}", "", mixture.iter().map(share).collect::<Vec<_>>().join(", "));
+    }
     for (class, size) in &exports {
         println!("{:14} {} as {class}", "", thousands(*size as f64));
     }

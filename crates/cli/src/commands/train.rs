@@ -2,10 +2,13 @@
 
 use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
+use std::process::Stdio;
 use std::time::Duration;
 
 use clap::Args;
 use coordinator::{Ending, Handle, Update};
+use plan::{Evaluation, RunPlan};
+use serde_json::Value;
 use tokio::net::TcpListener;
 use tokio::sync::{mpsc, oneshot, watch};
 
@@ -102,10 +105,32 @@ pub async fn run(arguments: Arguments) -> Result<(), Failure> {
     workers.wait().await;
     interrupts.abort();
     show.finish();
-    report(ending, &checked.plan, &log_folder)
+    let completed = matches!(ending, Ending::Completed);
+    report(ending, &checked.plan, &log_folder)?;
+    match &checked.plan.evaluation {
+        Some(evaluation) if completed => measure_last(&checked.plan, evaluation, &show).await,
+        _ => Ok(()),
+    }
 }
 
-fn report(ending: Ending, plan: &plan::RunPlan, logs: &Path) -> Result<(), Failure> {
+/// What held-out samples say of the last weights; steps report those of the weights before them.
+async fn measure_last(plan: &RunPlan, evaluation: &Evaluation, show: &Show) -> Result<(), Failure> {
+    let micro_batch = plan.phases().last().map_or(1, |phase| phase.plan.train.micro_batch);
+    let Evaluation { dataset, sequences, seed, .. } = evaluation;
+    let mut command = engine::command()?;
+    command.args(["evaluate", &plan.store(), "--json", "--data", dataset]);
+    command.args(["--sequences", &sequences.to_string(), "--micro-batch", &micro_batch.to_string()]);
+    let said = command.args(["--seed", &seed.to_string()]).stderr(Stdio::inherit()).output().await;
+    let said = said.map_err(|error| Failure::failed(format!("cannot start cloze-engine: {error}")))?;
+    match serde_json::from_slice::<Value>(&said.stdout) {
+        Ok(found) if said.status.success() => show.evaluation(&found),
+        // The run itself is complete.
+        _ => show.line("the last weights could not be measured; `cloze evaluate` does it again"),
+    }
+    Ok(())
+}
+
+fn report(ending: Ending, plan: &RunPlan, logs: &Path) -> Result<(), Failure> {
     match ending {
         Ending::Completed => {
             eprintln!(

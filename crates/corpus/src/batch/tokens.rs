@@ -38,6 +38,8 @@ impl IdWidth {
 pub struct TokenRow {
     /// The document's identity.
     pub doc_id: [u8; 16],
+    /// The number of the document's source in the dataset's table of contents.
+    pub source: u16,
     /// Which chunk of the document this is.
     pub chunk: u32,
     /// The chunk's tokens, without special ones.
@@ -52,6 +54,7 @@ pub struct TokenRow {
 pub fn tokens_schema(width: IdWidth) -> SchemaRef {
     Arc::new(Schema::new(vec![
         Field::new("doc_id", DataType::FixedSizeBinary(16), false),
+        Field::new("source", DataType::UInt16, false),
         Field::new("chunk", DataType::UInt32, false),
         Field::new("n_tokens", DataType::UInt32, false),
         Field::new("flags", DataType::UInt8, false),
@@ -74,6 +77,7 @@ pub fn tokens_batch(rows: &[TokenRow], width: IdWidth) -> Result<RecordBatch, Co
     let sent_len: UInt16Array = rows.iter().flat_map(|row| row.sent_len.iter().copied()).collect();
     let columns: Vec<Arc<dyn Array>> = vec![
         Arc::new(doc_ids(rows.iter().map(|row| row.doc_id))?),
+        Arc::new(rows.iter().map(|row| row.source).collect::<UInt16Array>()),
         Arc::new(rows.iter().map(|row| row.chunk).collect::<UInt32Array>()),
         Arc::new(rows.iter().map(|row| row.ids.len() as u32).collect::<UInt32Array>()),
         Arc::new(rows.iter().map(|row| row.flags).collect::<UInt8Array>()),
@@ -105,7 +109,8 @@ fn sentences(batch: &RecordBatch) -> Result<(&ListArray, &UInt16Array), CorpusEr
     Ok((list, values))
 }
 
-/// The lengths of the sentences of a block, from batches that have at least the columns `doc_id` and `sent_len`.
+/// The lengths of the sentences of a block, from batches that have at least the columns `doc_id`, `source` and
+/// `sent_len`.
 ///
 /// # Errors
 /// [`CorpusError::Schema`] if they do not, [`CorpusError::Row`] if they cannot be a block.
@@ -113,9 +118,10 @@ pub fn sentence_lens(batches: &[RecordBatch]) -> Result<SentenceLens, CorpusErro
     let mut lens = SentenceLens::default();
     for batch in batches {
         let ids: &FixedSizeBinaryArray = column(batch, "tokens", "doc_id")?;
+        let sources: &UInt16Array = column(batch, "tokens", "source")?;
         let (list, values) = sentences(batch)?;
         for row in 0..batch.num_rows() {
-            lens.push(doc_id(ids, row)?, slice(list, values, row))?;
+            lens.push(doc_id(ids, row)?, sources.value(row), slice(list, values, row))?;
         }
     }
     Ok(lens)
@@ -132,6 +138,7 @@ impl Block {
         let mut before = 0;
         for batch in batches {
             let doc_ids: &FixedSizeBinaryArray = column(batch, "tokens", "doc_id")?;
+            let sources: &UInt16Array = column(batch, "tokens", "source")?;
             let chunks: &UInt32Array = column(batch, "tokens", "chunk")?;
             let ids: &ListArray = column(batch, "tokens", "input_ids")?;
             let n_tokens: &UInt32Array = column(batch, "tokens", "n_tokens")?;
@@ -151,7 +158,8 @@ impl Block {
                     return Err(CorpusError::Row { row: before + row, reason });
                 }
                 let doc_id = doc_id(doc_ids, row)?;
-                builder.push(doc_id, chunks.value(row), &wide, slice(sent_list, sent_len, row))?;
+                let sent_len = slice(sent_list, sent_len, row);
+                builder.push(doc_id, sources.value(row), chunks.value(row), &wide, sent_len)?;
             }
             before += batch.num_rows();
         }
@@ -166,11 +174,12 @@ mod tests {
     use super::*;
 
     fn rows() -> impl Strategy<Value = Vec<TokenRow>> {
-        let row = (any::<[u8; 16]>(), any::<u32>(), prop::collection::vec(1u16..9, 0..6));
+        let row = (any::<[u8; 16]>(), any::<u16>(), any::<u32>(), prop::collection::vec(1u16..9, 0..6));
         prop::collection::vec(row, 1..9).prop_map(|rows| {
             rows.into_iter()
-                .map(|(doc_id, chunk, sent_len)| TokenRow {
+                .map(|(doc_id, source, chunk, sent_len)| TokenRow {
                     doc_id,
+                    source,
                     chunk,
                     ids: (0..sent_len.iter().map(|&len| u32::from(len)).sum()).collect(),
                     sent_len,
@@ -191,6 +200,7 @@ mod tests {
             for (index, row) in rows.iter().enumerate() {
                 prop_assert_eq!(block.row(index), &row.ids[..]);
                 prop_assert_eq!(block.sentence_lens().row(index), &row.sent_len[..]);
+                prop_assert_eq!(block.sentence_lens().source(index), row.source);
                 prop_assert_eq!((block.doc_id(index), block.chunk(index)), (row.doc_id, row.chunk));
             }
         }
@@ -206,6 +216,6 @@ mod tests {
         assert_eq!(message, "row 0: id 70000 is outside the vocabulary of 100");
         let docs = crate::docs_batch(&[crate::DocRow::default()]).unwrap();
         let message = Block::from_batches(&[docs], 100).unwrap_err().to_string();
-        assert_eq!(message, "not a tokens table: it has no column `input_ids`");
+        assert_eq!(message, "not a tokens table: its column `source` is Utf8");
     }
 }

@@ -49,7 +49,7 @@ impl Table {
     }
 }
 
-/// The rows that have tokens, document by document.
+/// The rows that have tokens and are of sources that are taken, document by document.
 pub(super) struct Others {
     rows: Vec<usize>,
     /// For each row of the block, where the rows of its document lie in `rows`.
@@ -58,7 +58,9 @@ pub(super) struct Others {
 
 impl Others {
     pub(super) fn new(lens: &SentenceLens, table: &Table) -> Self {
-        let mut rows: Vec<usize> = (0..lens.rows()).filter(|&row| !table.row(row).is_empty()).collect();
+        let weight = |row| lens.weights().of(lens.source(row));
+        let mut rows: Vec<usize> =
+            (0..lens.rows()).filter(|&row| !table.row(row).is_empty() && weight(row) > 0.0).collect();
         rows.sort_by_key(|&row| lens.document(row));
         let mut own = vec![0..0; lens.rows()];
         let mut start = 0;

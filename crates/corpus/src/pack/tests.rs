@@ -17,7 +17,7 @@ fn block(rows: &[(u8, Vec<u16>)]) -> Block {
         let count: u32 = lens.iter().map(|&len| u32::from(len)).sum();
         let ids: Vec<u32> = (next..next + count).collect();
         next += count;
-        builder.push([*document; 16], 0, &ids, lens).unwrap();
+        builder.push([*document; 16], u16::from(*document), 0, &ids, lens).unwrap();
     }
     builder.finish()
 }
@@ -150,6 +150,44 @@ fn blocks_without_text_give_no_samples() {
             );
         }
     }
+}
+
+#[test]
+fn sources_are_packed_by_their_weights() {
+    // A document is a source of its own.
+    let even = prose(8, 40);
+    let weights = Weights::new(vec![1.0, 0.0, 2.0, 3.0, 0.5]).unwrap();
+    for format in FORMATS {
+        let spec = spec(format, 64);
+        let pairs = matches!(format, PackFormat::SentencePair | PackFormat::SegmentPair);
+        let tokens = |block: &Block, variants: u32| {
+            let mut tokens = [0; 8];
+            for variant in 0..variants {
+                for placement in layout(block.sentence_lens(), &spec, variant).samples() {
+                    // The second segment of a pair may be another document's, drawn without weights.
+                    let count = if pairs { 1 } else { placement.segments.len() };
+                    for segment in &placement.segments[..count] {
+                        tokens[row_of(block, segment).unwrap()] += segment.len();
+                    }
+                }
+            }
+            tokens.map(f64::from)
+        };
+        let (once, weighted) = (tokens(&even, 4), tokens(&even.clone().weighed(weights.clone()), 4));
+        assert_eq!(weighted[1], 0.0, "{format}");
+        for (source, weight) in [(0, 1.0), (2, 2.0), (3, 3.0), (4, 0.5)] {
+            let (ratio, slack) = (weighted[source] / once[source] / weight, if pairs { 0.3 } else { 0.03 });
+            assert!((1.0 - slack..1.0 + slack).contains(&ratio), "{format}: {source} {ratio}");
+        }
+    }
+    // Copies of a row lie elsewhere and draw anew.
+    let thrice = prose(1, 60).weighed(Weights::new(vec![3.0]).unwrap());
+    let found = layout(thrice.sentence_lens(), &spec(PackFormat::SegmentPair, 64), 0);
+    let mut places: Vec<_> = found.samples().map(|placement| placement.segments.to_vec()).collect();
+    let all = places.len();
+    places.sort_unstable_by_key(|segments| (segments[0].start, segments[0].end, segments.len()));
+    places.dedup();
+    assert!(places.len() * 3 > all * 2, "{} of {all} samples are different", places.len());
 }
 
 #[test]

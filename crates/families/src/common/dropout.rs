@@ -6,7 +6,8 @@ use std::cell::Cell;
 use plan::{Key, Stream};
 use tch::{TchError, Tensor};
 
-/// The masks of one forward pass in training, drawn one after the other.
+/// The masks of one forward pass in training, drawn one after the other. A clone draws the same from here on.
+#[derive(Clone)]
 pub struct Noise {
     key: Key,
     calls: Cell<u64>,

@@ -2,12 +2,14 @@
 //!
 //! In comments: B sequences, L positions, H width, F feed-forward width, K positions that are kept.
 
+use std::rc::Rc;
+
 use tch::{TchError, Tensor};
 
 use super::attention::{Attention, Sequences};
 use super::dropout::{Dropout, Noise};
 use super::shapes::{Activation, EncoderShape, LayerNames};
-use crate::Parameters;
+use crate::{Parameters, Tape};
 
 /// Scale and shift after normalisation (Ba et al. 2016).
 pub struct LayerNorm {
@@ -96,22 +98,46 @@ impl Encoder {
     ///
     /// What no one asks for is not computed: the last layer needs all positions as keys and values only, and two
     /// thirds of its work come after that.
-    pub fn forward(
-        &self,
+    pub fn forward<'n>(
+        &'n self,
         mut x: Tensor,
-        sequences: &Sequences,
+        sequences: &Rc<Sequences>,
         keep: Option<&Tensor>,
         noise: Option<&Noise>,
+        tape: Option<&Tape<'n>>,
     ) -> Result<Tensor, TchError> {
+        if let Some(tape) = tape {
+            x = tape.cut(x)?;
+        }
         for (index, layer) in self.layers.iter().enumerate() {
             let keep = keep.filter(|_| index + 1 == self.layers.len());
-            x = layer.forward(&x, sequences, keep, noise)?;
+            let forward = |noise: Option<&Noise>| layer.forward(&x, sequences, keep, noise);
+            x = match tape {
+                None => forward(noise)?,
+                Some(tape) => {
+                    let again = layer.again(&x, sequences, keep, noise);
+                    tape.forget(|| forward(noise), again)?
+                }
+            };
         }
         Ok(x)
     }
 }
 
 impl Layer {
+    /// What computes the same as [`Layer::forward`] does now, at any time.
+    fn again<'n>(
+        &'n self,
+        x: &Tensor,
+        sequences: &Rc<Sequences>,
+        keep: Option<&Tensor>,
+        noise: Option<&Noise>,
+    ) -> impl FnOnce() -> Result<Tensor, TchError> + use<'n> {
+        let (x, sequences, noise) = (x.shallow_clone(), sequences.clone(), noise.cloned());
+        let keep = keep.map(Tensor::shallow_clone);
+        move || self.forward(&x, &sequences, keep.as_ref(), noise.as_ref())
+    }
+
     fn forward(
         &self,
         x: &Tensor,

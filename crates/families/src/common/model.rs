@@ -144,10 +144,12 @@ impl ModelSettings {
         if let Some((key, rate)) = rates.iter().find(|(_, rate)| !(0.0..1.0).contains(rate)) {
             return Err((key, format!("is {rate}; it must be at least 0 and below 1")));
         }
-        if !(shape.layer_norm_epsilon > 0.0 && self.init_std >= 0.0) {
-            let positive = shape.layer_norm_epsilon > 0.0;
-            let key = if positive { "model.init_std" } else { "model.layer_norm_epsilon" };
-            return Err((key, "must not be negative, and layer_norm_epsilon not 0".into()));
+        let (epsilon, std) = (shape.layer_norm_epsilon, self.init_std);
+        if !(epsilon > 0.0 && epsilon.is_finite()) {
+            return Err(("model.layer_norm_epsilon", format!("is {epsilon}; it must be a positive number")));
+        }
+        if !(std >= 0.0 && std.is_finite()) {
+            return Err(("model.init_std", format!("is {std}; it must be 0 or a positive number")));
         }
         Ok(())
     }

@@ -178,8 +178,11 @@ impl Objective {
                 format!("is {mask_rate}; it must lie above 0 and not above 1"),
             ));
         }
-        let shares = [mask_share, random_share];
-        if shares.iter().any(|share| !(0.0..=1.0).contains(share)) || mask_share + random_share > 1.0 + 1e-9 {
+        if !(0.0..=1.0).contains(&random_share) {
+            let reason = format!("is {random_share}; it must lie between 0 and 1");
+            return Err(("objective.random_share", reason));
+        }
+        if !(0.0..=1.0).contains(&mask_share) || mask_share + random_share > 1.0 + 1e-9 {
             let reason =
                 format!("is {mask_share}; with random_share = {random_share} it must lie between 0 and 1");
             return Err(("objective.mask_share", reason));

@@ -8,7 +8,7 @@ use tch::{TchError, Tensor, no_grad};
 use super::dropout::Noise;
 use super::heads::{MaskedLmHead, PairHead, cross_entropy};
 use super::trunk::{Trunk, first_positions, rows};
-use crate::{Draws, HostBatch, Losses, Network};
+use crate::{Draws, HostBatch, Losses, Network, Tape};
 
 /// Computed only where it is asked for. Its loss has a term for the masked tokens, and one for the pairs if there is a head
 /// for them; sums are made here, and divided elsewhere.
@@ -22,12 +22,17 @@ pub struct PretrainingNet {
 }
 
 impl Network for PretrainingNet {
-    fn losses(&self, batch: &HostBatch, draws: &Draws) -> Result<Losses, TchError> {
+    fn losses<'n>(
+        &'n self,
+        batch: &HostBatch,
+        draws: &Draws,
+        tape: Option<&Tape<'n>>,
+    ) -> Result<Losses, TchError> {
         let noise = draws.dropout.map(Noise::new);
         let first = if self.pair.is_some() { first_positions(batch) } else { Vec::new() };
         let keep = self.trunk.upload_all(&[&batch.target_positions, &first])?;
         let ids = self.trunk.upload(&batch.input_ids)?;
-        let hidden = self.trunk.forward(&ids, batch, Some(&keep), noise.as_ref())?; // [T + B, H]
+        let hidden = self.trunk.forward(&ids, batch, Some(&keep), noise.as_ref(), tape)?; // [T + B, H]
         let [masked, first] = rows(&hidden, [batch.target_positions.len(), first.len()])?;
         let mut losses = Losses::none();
         let targets = self.trunk.upload(&batch.target_ids)?;

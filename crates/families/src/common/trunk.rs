@@ -2,13 +2,15 @@
 //!
 //! In comments: B sequences, L positions, H width, K positions that are kept.
 
+use std::rc::Rc;
+
 use tch::{Device, TchError, Tensor, no_grad};
 
 use super::attention::Sequences;
 use super::dropout::Noise;
 use super::embeddings::Embeddings;
 use super::encoder::Encoder;
-use crate::HostBatch;
+use crate::{HostBatch, Tape};
 
 /// What all heads stand on.
 pub struct Trunk {
@@ -24,23 +26,24 @@ impl Trunk {
     /// The last hidden states of a batch at the positions `keep` (indices into B * L), or at all of them: [K, H].
     ///
     /// `ids` [B * L] may differ from the batch's own; their lengths and segments are the batch's.
-    pub fn forward(
-        &self,
+    pub fn forward<'n>(
+        &'n self,
         ids: &Tensor,
         batch: &HostBatch,
         keep: Option<&Tensor>,
         noise: Option<&Noise>,
+        tape: Option<&Tape<'n>>,
     ) -> Result<Tensor, TchError> {
-        let sequences = Sequences::new(&batch.lengths, batch.len, self.device)?;
+        let sequences = Rc::new(Sequences::new(&batch.lengths, batch.len, self.device)?);
         let embedded = self.embeddings.forward(ids, &batch.segment_ids, &sequences, noise)?;
-        self.encoder.forward(embedded, &sequences, keep, noise)
+        self.encoder.forward(embedded, &sequences, keep, noise, tape)
     }
 
     /// The last hidden states of one sequence of a single segment, without dropout: [L, H].
     pub fn sequence(&self, ids: &[i64]) -> Result<Tensor, TchError> {
         let batch =
             HostBatch { rows: 1, len: ids.len(), lengths: vec![ids.len() as u32], ..HostBatch::default() };
-        no_grad(|| self.forward(&self.upload(ids)?, &batch, None, None))
+        no_grad(|| self.forward(&self.upload(ids)?, &batch, None, None, None))
     }
 
     /// Numbers of the host, where the parameters are.

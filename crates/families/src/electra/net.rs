@@ -14,7 +14,7 @@ use crate::common::encoder::{Encoder, Linear, activate};
 use crate::common::heads::{MaskedLmHead, MaskedLmNames};
 use crate::common::shapes::{Activation, EncoderShape, LayerNames};
 use crate::common::trunk::Trunk;
-use crate::{Draws, HostBatch, Losses, Network, Parameters};
+use crate::{Draws, HostBatch, Losses, Network, Parameters, Tape};
 
 pub struct Net {
     generator: Trunk,
@@ -132,13 +132,18 @@ impl Net {
 }
 
 impl Network for Net {
-    fn losses(&self, batch: &HostBatch, draws: &Draws) -> Result<Losses, TchError> {
+    fn losses<'n>(
+        &'n self,
+        batch: &HostBatch,
+        draws: &Draws,
+        tape: Option<&Tape<'n>>,
+    ) -> Result<Losses, TchError> {
         let upload = |values: &[i64]| self.generator.upload(values);
         let (positions, targets) = (upload(&batch.target_positions)?, upload(&batch.target_ids)?); // [T]
         let masked = upload(&batch.input_ids)?; // [B * L]
 
         let noise = draws.dropout.map(|key| Noise::new(key.named("generator")));
-        let hidden = self.generator.forward(&masked, batch, Some(&positions), noise.as_ref())?; // [T, H]
+        let hidden = self.generator.forward(&masked, batch, Some(&positions), noise.as_ref(), tape)?; // [T, H]
         let logits = self.head.forward(&hidden)?;
         let mut losses = Losses::none();
         loss::generator(&logits, &targets, &mut losses)?;
@@ -149,7 +154,7 @@ impl Network for Net {
         let (replaced, original) = (replaced?, original?);
         let tokens = upload(&batch.token_positions())?; // [K]
         let noise = draws.dropout.map(|key| Noise::new(key.named("discriminator")));
-        let hidden = self.discriminator.forward(&replaced, batch, Some(&tokens), noise.as_ref())?; // [K, H]
+        let hidden = self.discriminator.forward(&replaced, batch, Some(&tokens), noise.as_ref(), tape)?; // [K, H]
         let labels = replaced.f_ne_tensor(&original)?.f_index_select(0, &tokens)?;
         loss::discriminator(&self.detector.forward(&hidden)?, &labels, &mut losses)?;
         Ok(losses)

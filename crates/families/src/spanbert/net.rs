@@ -13,7 +13,7 @@ use crate::common::encoder::{Encoder, LayerNorm, Linear, activate};
 use crate::common::heads::{MaskedLmHead, MaskedLmNames};
 use crate::common::shapes::Activation;
 use crate::common::trunk::{Trunk, rows};
-use crate::{Draws, HostBatch, Losses, Network, Parameters, SpanTargets};
+use crate::{Draws, HostBatch, Losses, Network, Parameters, SpanTargets, Tape};
 
 const HEAD: MaskedLmNames = MaskedLmNames {
     dense: "cls.predictions.transform.dense",
@@ -91,12 +91,17 @@ impl Net {
 }
 
 impl Network for Net {
-    fn losses(&self, batch: &HostBatch, draws: &Draws) -> Result<Losses, TchError> {
+    fn losses<'n>(
+        &'n self,
+        batch: &HostBatch,
+        draws: &Draws,
+        tape: Option<&Tape<'n>>,
+    ) -> Result<Losses, TchError> {
         let noise = draws.dropout.map(Noise::new);
         let SpanTargets { left, right, offset, ids } = &batch.spans;
         let keep = self.trunk.upload_all(&[&batch.target_positions, left, right])?;
         let tokens = self.trunk.upload(&batch.input_ids)?;
-        let hidden = self.trunk.forward(&tokens, batch, Some(&keep), noise.as_ref())?; // [T + 2S, H]
+        let hidden = self.trunk.forward(&tokens, batch, Some(&keep), noise.as_ref(), tape)?; // [T + 2S, H]
         let lengths = [batch.target_positions.len(), left.len(), right.len()];
         let [masked, left, right] = rows(&hidden, lengths)?;
         let mut losses = Losses::none();

@@ -140,6 +140,11 @@ fn part(plan: &RunPlan, scope: &Scope) -> Checked {
     if plan.data.variants == 0 {
         return scope.no("data.variants", "must be at least 1");
     }
+    if let Some((name, weight)) = plan.data.weights.iter().find(|(_, weight)| !(0.0..=50.0).contains(*weight))
+    {
+        let reason = format!("is {weight}; it says how often an epoch takes a document: between 0 and 50");
+        return scope.no(&format!("data.weights.{name}"), reason);
+    }
     if micro_batch == 0 || batch == 0 || batch % micro_batch != 0 {
         let reason = format!("is {batch}; it must be a multiple of train.micro_batch = {micro_batch}");
         return scope.no("train.batch", reason);

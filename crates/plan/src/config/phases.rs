@@ -221,6 +221,7 @@ overrides!(TrainOverrides of Train {
     batch_warmup_steps: u64,
     batch_start: u32,
     clip_norm: f64,
+    gradient_checkpointing: bool,
 });
 
 overrides!(OptimizerOverrides of Optimizer {

@@ -68,10 +68,14 @@ fn every_key_survives_its_own_text() {
         .replace("steps = 100", "steps = 100\nprecision = \"bf16\"\nbatch_warmup_steps = 50\nbatch_start = 5")
         .replace("kind = \"fairseq-adam\"", "kind = \"lamb\"\nbias_correction = true")
         .replace("[schedule]", "[schedule]\nkind = \"linear-from-start\"\nend_learning_rate = 1e-9")
-        + "[evaluation]\ndataset = \"s3://held/out\"\nevery = 10\nseed = 4\n";
+        + "[evaluation]\ndataset = \"s3://held/out\"\nevery = 10\nseed = 4\n"
+        + "[data.weights]\nbooks = 2.5\n\"cc news\" = 0.0\n";
+    let text = text.replace("micro_batch = 8", "micro_batch = 8\ngradient_checkpointing = true");
     let plan = read(&text, &[]).unwrap();
     assert_eq!(plan.model.init_from.as_deref(), Some("runs/other"));
     assert_eq!(plan.model.settings.keys().collect::<Vec<_>>(), ["layers"]);
+    assert_eq!((plan.data.weights["books"], plan.data.weights["cc news"]), (2.5, 0.0));
+    assert!(plan.train.gradient_checkpointing && !read(TEXT, &[]).unwrap().train.gradient_checkpointing);
     assert_eq!(plan.train.precision, Precision::Bf16);
     assert_eq!((plan.train.batch_warmup_steps, plan.train.batch_start), (50, 5));
     assert_eq!((plan.optimizer.kind, plan.optimizer.bias_correction), (OptimizerKind::Lamb, true));

@@ -73,9 +73,18 @@ fn tokenizer(tokenizer: &TokenizerConfig) -> Result<(), Wrong> {
     Ok(())
 }
 
+/// Rows of tokens have 16 bits for the number of their source.
+const MOST_SOURCES: usize = 1 << 16;
+/// What runs accept.
+const MOST_WEIGHT: f64 = corpus::Weights::MOST;
+
 fn sources(config: &Config) -> Result<(), Wrong> {
     if config.sources.is_empty() {
         return Err(("source", "name", "is missing; a dataset needs at least one [[source]]".to_owned()));
+    }
+    if config.sources.len() > MOST_SOURCES {
+        let reason = format!("stands at {} sources; there can be {MOST_SOURCES}", config.sources.len());
+        return Err(("source", "name", reason));
     }
     for (index, source) in config.sources.iter().enumerate() {
         let name = &source.name;
@@ -87,8 +96,11 @@ fn sources(config: &Config) -> Result<(), Wrong> {
             let reason = format!("of `{name}` is empty; name files, folders or patterns");
             return Err(("source", "paths", reason));
         }
-        if !(source.weight > 0.0 && source.weight.is_finite()) {
-            let reason = format!("of `{name}` is {}; it must be greater than 0", source.weight);
+        if !(source.weight > 0.0 && source.weight <= MOST_WEIGHT) {
+            let reason = format!(
+                "of `{name}` is {}; it must be greater than 0, and {MOST_WEIGHT} at most: how often an epoch takes a document",
+                source.weight
+            );
             return Err(("source", "weight", reason));
         }
     }

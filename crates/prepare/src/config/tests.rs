@@ -32,7 +32,11 @@ fn mistakes_name_file_line_key_and_remedy() {
             "c.toml:6: `tokenizer.files` and `kind` exclude each other; keep one",
         ),
         ("paths = [\"a\"]", "paths = []", "`source.paths` of `a` is empty; name files, folders or patterns"),
-        ("paths = ", "weight = 0.0\npaths = ", "`source.weight` of `a` is 0; it must be greater than 0"),
+        (
+            "paths = ",
+            "weight = 0.0\npaths = ",
+            "`source.weight` of `a` is 0; it must be greater than 0, and 50 at most: how often an epoch takes a document",
+        ),
         ("[tokenizer]", "[quality]\nmin_word = 3\n[tokenizer]", "unknown key `min_word`"),
         ("[tokenizer]", "[duplicates]\nbands = 0\n[tokenizer]", "`duplicates.bands` is 0"),
     ];

@@ -348,7 +348,7 @@ fn a_book_encodes_the_same_however_it_is_cut() {
             sent_end: chunk.sent_end,
             ..corpus::DocRow::default()
         };
-        ids.extend(corpus::tokenise(&row, &mut encoder, tokenizer.specials().unk).ids);
+        ids.extend(corpus::tokenise(&row, 0, &mut encoder, tokenizer.specials().unk).ids);
     }
     assert_eq!(ids, whole);
     assert_eq!(tokenizer.decode(&whole), text);

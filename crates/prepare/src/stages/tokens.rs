@@ -3,7 +3,7 @@
 
 use std::sync::{Mutex, PoisonError};
 
-use corpus::{Encoder, TokenRow, Tokenizer, tokenise};
+use corpus::{DocRow, Encoder, TokenRow, Tokenizer, tokenise};
 use rayon::prelude::*;
 use store::{DatasetWriter, FileEntry, ShardFile, TokensEncoder};
 
@@ -72,11 +72,15 @@ fn one_shard(
     let tokenizer = encoders.tokenizer;
     let unk = tokenizer.specials().unk;
     let runtime = context.work.runtime();
+    let sources = &context.config.sources;
+    // There are fewer than 2^16: see the configuration's checks.
+    let number =
+        |name: &str| sources.iter().position(|source| source.name == name).unwrap_or_default() as u16;
     let one_block = |group: &usize| {
         let rows = runtime.block_on(docs.doc_rows(*group))?;
         Ok::<Vec<TokenRow>, PrepareError>(encoders.with(|encoder| {
-            let tokenised = |row| {
-                let tokens = tokenise(row, encoder, unk);
+            let tokenised = |row: &DocRow| {
+                let tokens = tokenise(row, number(&row.source), encoder, unk);
                 context.progress.advance(row.text.len() as u64);
                 tokens
             };

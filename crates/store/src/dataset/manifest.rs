@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use crate::StoreError;
 
 /// The version of the format that this program reads and writes.
-pub(super) const VERSION: u32 = 2;
+pub(super) const VERSION: u32 = 3;
 
 /// A dataset's table of contents.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -79,7 +79,7 @@ pub struct Source {
     pub documents: u64,
     /// Their bytes of clean text.
     pub bytes: u64,
-    /// How much of it a run should take, in relation to the others.
+    /// How often an epoch takes its documents, if a run does not say otherwise.
     #[serde(default = "one")]
     pub weight: f64,
 }

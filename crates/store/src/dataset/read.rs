@@ -1,12 +1,13 @@
 //! Reading a dataset: one request per block, checked before it is decoded. Knows nothing of who asks.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use corpus::{DocRow, SentenceLens, Tokenizer, Vocabulary};
+use corpus::{DocRow, SentenceLens, Tokenizer, Vocabulary, Weights};
 
 use super::MANIFEST;
-use super::manifest::{File, Manifest};
+use super::manifest::{File, Manifest, Source};
 use super::shard::{ShardFile, checked, missing_part};
 use crate::retry::retry;
 use crate::{Location, StoreError};
@@ -15,6 +16,7 @@ use crate::{Location, StoreError};
 #[derive(Clone, Debug)]
 pub struct Dataset {
     inner: Arc<Inner>,
+    weights: Weights,
 }
 
 #[derive(Debug)]
@@ -62,12 +64,51 @@ impl Dataset {
         let open =
             |files: &[File]| files.iter().map(|file| ShardFile::new(at.clone(), file.clone())).collect();
         let (tokens, docs) = (open(&manifest.shards), open(&manifest.docs));
-        Ok(Dataset { inner: Arc::new(Inner { at, manifest, blocks, tokens, docs }) })
+        let inner = Inner { at, manifest, blocks, tokens, docs };
+        Ok(Dataset { inner: Arc::new(inner), weights: Weights::default() })
+    }
+
+    /// The dataset with the documents of each source taken as often as its table of contents says, or `said` for the
+    /// sources that are named there; as it is opened, every document is taken once.
+    ///
+    /// # Errors
+    /// [`StoreError::Invalid`] for a source that there is none of, or a weight that cannot be.
+    pub fn weighted(self, said: &BTreeMap<String, f64>) -> Result<Self, StoreError> {
+        let sources = &self.manifest().sources;
+        let place = self.place();
+        if let Some(unknown) = said.keys().find(|name| sources.iter().all(|source| source.name != **name)) {
+            let known: Vec<&str> = sources.iter().map(|source| source.name.as_str()).collect();
+            let known = known.join(", ");
+            return Err(StoreError::Invalid(format!(
+                "{place} has no source `{unknown}` to weigh; it has {known}"
+            )));
+        }
+        let weight = |source: &Source| said.get(&source.name).copied().unwrap_or(source.weight);
+        let weights = Weights::new(sources.iter().map(weight).collect())
+            .map_err(|error| StoreError::Invalid(format!("the sources of {place}: {error}")))?;
+        Ok(Dataset { weights, ..self })
+    }
+
+    /// How often the documents of each source are taken, by the order of the table of contents.
+    pub fn weights(&self) -> &Weights {
+        &self.weights
     }
 
     /// The table of contents.
     pub fn manifest(&self) -> &Manifest {
         &self.inner.manifest
+    }
+
+    /// About how many tokens an epoch takes from each source: those of the dataset by its bytes of text, and as often as
+    /// its weight says.
+    pub fn epoch_tokens(&self) -> Vec<(&Source, f64)> {
+        let sources = &self.manifest().sources;
+        let bytes: u64 = sources.iter().map(|source| source.bytes).sum();
+        let per_byte = self.tokens() as f64 / bytes.max(1) as f64;
+        let taken = |(number, source): (usize, &Source)| {
+            source.bytes as f64 * per_byte * self.weights.of(u16::try_from(number).unwrap_or(u16::MAX))
+        };
+        sources.iter().enumerate().map(|(number, source)| (source, taken((number, source)))).collect()
     }
 
     /// The identity of the dataset.
@@ -128,7 +169,8 @@ impl Dataset {
     /// [`StoreError::Damaged`] names the file and the row group; [`StoreError::Invalid`] if there is no such block.
     pub async fn block(&self, index: usize) -> Result<corpus::Block, StoreError> {
         let (shard, group) = self.find(index)?;
-        self.inner.tokens[shard].block(group, self.manifest().tokenizer.vocabulary.size).await
+        let block = self.inner.tokens[shard].block(group, self.manifest().tokenizer.vocabulary.size).await?;
+        Ok(block.weighed(self.weights.clone()))
     }
 
     /// Reads only the lengths of the sentences of a block: a hundredth of it, and all that packing needs.
@@ -137,7 +179,9 @@ impl Dataset {
     /// As [`Dataset::block`].
     pub async fn sentence_lens(&self, index: usize) -> Result<SentenceLens, StoreError> {
         let (shard, group) = self.find(index)?;
-        self.inner.tokens[shard].sentence_lens(group).await
+        let mut lens = self.inner.tokens[shard].sentence_lens(group).await?;
+        lens.weigh(self.weights.clone());
+        Ok(lens)
     }
 
     /// What `docs` says of the rows of a block: their texts, and the documents that they are from.

@@ -1,7 +1,7 @@
 //! How many samples each block of a dataset gives: counted once per run from the lengths of sentences. Knows nothing
 //! of the order in which they are used.
 
-use corpus::{Block, Layout, PackSpec, Sample};
+use corpus::{Block, Layout, PackSpec, Sample, Weights};
 use futures::{StreamExt, TryStreamExt};
 
 use super::{Dataset, hex};
@@ -49,9 +49,13 @@ impl PackedBlock {
 }
 
 /// The name of a way of packing a dataset: counts under the same name are the same.
-pub fn packing_name(dataset_hash: &str, spec: &PackSpec, variants: u32) -> String {
-    let name = format!("{dataset_hash} {spec} {variants}");
-    hex(name.as_bytes())
+pub fn packing_name(dataset: &Dataset, spec: &PackSpec, variants: u32) -> String {
+    named(&dataset.hash(), dataset.weights(), spec, variants)
+}
+
+fn named(dataset_hash: &str, weights: &Weights, spec: &PackSpec, variants: u32) -> String {
+    let weights = if weights.are_even() { String::new() } else { format!(" {weights}") };
+    hex(format!("{dataset_hash} {spec} {variants}{weights}").as_bytes())
 }
 
 /// Counts the samples of every block in every variant.

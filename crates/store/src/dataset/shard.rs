@@ -66,7 +66,7 @@ impl ShardFile {
     pub(super) async fn sentence_lens(&self, group: usize) -> Result<SentenceLens, StoreError> {
         let entry = &self.file.blocks[group];
         let part = self.read(entry.head.as_ref().unwrap_or(&entry.span), || row_group(group)).await?;
-        self.decoded(group, &["doc_id", "sent_len"], part, corpus::sentence_lens).await
+        self.decoded(group, &["doc_id", "source", "sent_len"], part, corpus::sentence_lens).await
     }
 
     /// Reads some bytes and checks them. Returns where they begin, too.

@@ -25,6 +25,7 @@ fn rows(shard: u32) -> Vec<(DocRow, TokenRow)> {
         };
         let tokens = TokenRow {
             doc_id,
+            source: (chunk % 2) as u16,
             chunk,
             ids: (0..20 + chunk % 7).map(|id| id * 7 % 290).collect(),
             sent_len: vec![12, 8 + (chunk % 7) as u16],
@@ -54,7 +55,12 @@ async fn write(at: &Location) -> Result<Manifest, StoreError> {
         docs.push(file);
         shards.push(writer.put_tokens(&tokenizer(), shard as usize, encoder.finish()?).await?);
     }
-    let draft = Draft { recipe: "r".into(), ..Draft::default() };
+    let source = |name: &str, weight| {
+        let name = name.to_owned();
+        manifest::Source { name, documents: 1, bytes: 1, weight }
+    };
+    let sources = vec![source("books", 1.0), source("news", 3.0)];
+    let draft = Draft { recipe: "r".into(), sources, ..Draft::default() };
     let manifest = Manifest::new(&tokenizer(), draft, docs, shards);
     writer.commit(MANIFEST, &tokenizer(), &manifest).await.map(|()| manifest)
 }
@@ -104,7 +110,39 @@ async fn samples_are_counted_without_ids() {
             assert_eq!(layout.len(), count as usize);
         }
     }
-    assert_ne!(packing_name("a", &spec, 1), packing_name("a", &spec, 2));
+    assert_ne!(packing_name(&dataset, &spec, 1), packing_name(&dataset, &spec, 2));
+}
+
+#[tokio::test]
+async fn sources_are_taken_by_their_weights() {
+    let at = Location::memory();
+    write(&at).await.unwrap();
+    let dataset = open(&at).await.unwrap();
+    let spec = PackSpec::new(PackFormat::DocSentences, 64).unwrap();
+    let samples = async |dataset: &Dataset| -> u32 {
+        count_samples(dataset, &spec, 1).await.unwrap().counts[0].iter().sum()
+    };
+    let even = samples(&dataset).await;
+    let weighted = |weights: &[(&str, f64)]| {
+        dataset.clone().weighted(&weights.iter().map(|&(name, weight)| (name.to_owned(), weight)).collect())
+    };
+    // Of this dataset, a row is a sample. Its table of contents has the weights 1 and 3.
+    assert_eq!(samples(&weighted(&[]).unwrap()).await, 2 * even);
+    let only_news = weighted(&[("books", 0.0), ("news", 1.0)]).unwrap();
+    assert_eq!(samples(&only_news).await, even / 2);
+    let block = only_news.block(0).await.unwrap();
+    let packed = PackedBlock::new(block.clone(), &spec, 0);
+    let rows = (0..block.rows()).filter(|&row| block.sentence_lens().source(row) == 1);
+    let mut expected: Vec<&[u32]> = rows.map(|row| block.row(row)).collect();
+    let found: Vec<_> = (0..packed.len()).map(|index| packed.sample(index)).collect();
+    let mut found: Vec<&[u32]> = found.iter().map(|sample| &sample.ids[..]).collect();
+    (expected.sort_unstable(), found.sort_unstable());
+    assert_eq!(found, expected);
+
+    assert_ne!(packing_name(&only_news, &spec, 1), packing_name(&dataset, &spec, 1));
+    let message = weighted(&[("new", 1.0)]).unwrap_err().to_string();
+    assert!(message.contains("no source `new`") && message.contains("books, news"), "{message}");
+    assert!(weighted(&[("books", -1.0)]).unwrap_err().to_string().contains("a weight is -1"));
 }
 
 #[tokio::test]
@@ -209,7 +247,7 @@ async fn a_manifest_that_is_missing_cut_or_newer_is_told() {
         let error = open(&at).await.unwrap_err();
         assert!(matches!(&error, StoreError::Damaged { place, .. } if place.ends_with(MANIFEST)), "{error}");
     }
-    let newer = String::from_utf8(whole.to_vec()).unwrap().replace("\"version\": 2", "\"version\": 7");
+    let newer = String::from_utf8(whole.to_vec()).unwrap().replace("\"version\": 3", "\"version\": 7");
     at.put(MANIFEST, newer).await.unwrap();
     let message = open(&at).await.unwrap_err().to_string();
     assert!(message.contains("format version 7"), "{message}");

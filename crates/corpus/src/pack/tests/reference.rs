@@ -160,7 +160,7 @@ fn expected(
     let key = Key::root(0).named("pack").index(u64::from(variant));
     let order = Permutation::new(rows.len() as u64, key);
     let row = |position| order.apply(position) as usize;
-    (0..order.len()).flat_map(|at| pack(&text, row(at), &mut draws(lens, key, row(at)))).collect()
+    (0..order.len()).flat_map(|at| pack(&text, row(at), &mut draws(lens, key, row(at), 0))).collect()
 }
 
 fn found(block: &Block, layout: &Layout) -> Vec<Pair> {

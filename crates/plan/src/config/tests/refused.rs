@@ -166,6 +166,10 @@ fn the_other_sections() {
         with("[cluster]\ndead_after_ms = 999"),
         "test.toml:24: `cluster.dead_after_ms` is 999; it must be at least twice cluster.heartbeat_ms"
     );
+    assert_eq!(
+        with("[data.weights]\nwiki = 1\nnews = 51"),
+        "test.toml:25: `data.weights.news` is 51; it says how often an epoch takes a document: between 0 and 50"
+    );
     let evaluation = |keys: &str| with(&format!("[evaluation]\n{keys}"));
     assert_eq!(evaluation("every = 3"), "test.toml:23: missing field `dataset`");
     assert_eq!(
@@ -195,7 +199,7 @@ fn phases_that_cannot_be() {
             "train.batch = 32",
             "train.threads = 2",
             "test.toml:30: unknown key `phase.1.train.threads`; known here: steps, batch, micro_batch, \
-             batch_warmup_steps, batch_start, clip_norm",
+             batch_warmup_steps, batch_start, clip_norm, gradient_checkpointing",
         ),
         (
             "train.batch = 32",

@@ -101,6 +101,7 @@ fn draw_panel(
     }
     chart
         .configure_series_labels()
+        .position(SeriesLabelPosition::UpperRight)
         .border_style(BLACK.mix(0.3))
         .background_style(WHITE)
         .label_font(("sans-serif", 12))

@@ -1,4 +1,4 @@
-//! The runs of both sides: datasets, `cloze train` and `cloze evaluate`, the micro-batches that they use, and the peer
+//! The runs of both sides: datasets, `cloze train`, the micro-batches that they use, and the peer
 //! that gets the same. Knows programs and their lines of JSON, and nothing of what is compared.
 
 use std::fs::{self, File};
@@ -7,7 +7,7 @@ use std::process::{Command, Stdio};
 
 use serde_json::{Value, json};
 
-use super::super::{cannot, parsed};
+use super::super::cannot;
 use crate::shell::{Failure, Outcome, failed, foreign, run as run_command, shown};
 
 /// Workers of each of our runs.
@@ -87,26 +87,17 @@ impl Programs<'_> {
             Run { family, settings: settings.iter().cloned().chain(places).collect(), seed }
         };
         let runs: Vec<Run<'_>> = (1..=seeds).map(run).collect();
-        let ours = runs.iter().map(|run| self.ours(run, &held_out)).collect::<Outcome<Vec<_>>>()?;
+        let ours = runs.iter().map(|run| self.ours(run)).collect::<Outcome<Vec<_>>>()?;
         Ok((ours, self.theirs(&runs)?))
     }
 
-    /// Trains, and measures the last weights on the same samples as those between.
-    fn ours(&self, run: &Run<'_>, held_out: &Path) -> Outcome<Value> {
+    fn ours(&self, run: &Run<'_>) -> Outcome<Value> {
         eprintln!("bench: {}, seed {}: ours", run.family, run.seed);
         let mut command = self.cloze(&["train", &run.config(), "--json", "--workers", WORKERS]);
         for setting in &run.settings {
             command.args(["--set", setting]);
         }
-        let updates = lines(&mut command)?;
-        let mut evaluations: Vec<Value> = updates.iter().filter_map(evaluation).collect();
-        let value = |key: &str| run.value(key).unwrap_or_default();
-        let mut command = self.cloze(&["evaluate", value("run.store"), "--json"]);
-        command.arg("--data").arg(held_out);
-        command.args(["--sequences", value("evaluation.sequences")]);
-        command.args(["--micro-batch", value("train.micro_batch")]);
-        let last = parsed(&mut command)?;
-        evaluations.push(json!({ "step": last["step"], "losses": last["measures"] }));
+        let evaluations: Vec<Value> = lines(&mut command)?.iter().filter_map(evaluation).collect();
         Ok(json!({ "seed": run.seed, "evaluations": evaluations }))
     }
 
@@ -159,10 +150,6 @@ impl Run<'_> {
     fn config(&self) -> String {
         format!("configs/{}/cpu.toml", self.family)
     }
-
-    fn value(&self, key: &str) -> Option<&str> {
-        self.settings.iter().find_map(|setting| setting.strip_prefix(key)?.strip_prefix('='))
-    }
 }
 
 /// What a program prints, which is lines of JSON. What it says besides goes to the terminal.
@@ -183,8 +170,11 @@ fn lines(command: &mut Command) -> Outcome<Vec<Value>> {
     text.lines().map(parse).collect()
 }
 
-/// The held-out losses that come with an update, which are those of the weights before its step.
+/// The held-out losses that come with a step, which are those of the weights before it, or after the last one.
 fn evaluation(update: &Value) -> Option<Value> {
+    if update["kind"] == "evaluation" {
+        return Some(json!({ "step": update["step"], "losses": update["measures"] }));
+    }
     let measures = update["measures"].as_object()?;
     let losses: serde_json::Map<String, Value> = measures
         .iter()
@@ -204,6 +194,8 @@ mod tests {
         assert_eq!(evaluation(&update), Some(json!({ "step": 50, "losses": { "mlm": 6.5 } })));
         assert_eq!(evaluation(&json!({ "kind": "step", "step": 52, "measures": { "mlm": 7.0 } })), None);
         assert_eq!(evaluation(&json!({ "kind": "notice" })), None);
+        let last = json!({ "kind": "evaluation", "step": 60, "measures": { "mlm": 6.4 } });
+        assert_eq!(evaluation(&last), Some(json!({ "step": 60, "losses": { "mlm": 6.4 } })));
     }
 
     #[test]
