@@ -74,7 +74,7 @@ mod tests {
     #[test]
     fn documents_are_taken_as_often_as_their_weight_says() {
         let weights = Weights::new(vec![1.0, 0.25, 2.4, 0.0]).unwrap();
-        let documents = (0..4000_u128).map(|number| (number << 64 | number * number).to_be_bytes());
+        let documents = (0..4000_u128).map(|number| ((number << 64) | (number * number)).to_be_bytes());
         let taken =
             |source, variant| documents.clone().map(|id| weights.times(source, id, variant)).sum::<u32>();
         assert_eq!((taken(0, 3), taken(3, 0), taken(9, 0)), (4000, 0, 4000));

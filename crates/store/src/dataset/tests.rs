@@ -136,7 +136,8 @@ async fn sources_are_taken_by_their_weights() {
     let mut expected: Vec<&[u32]> = rows.map(|row| block.row(row)).collect();
     let found: Vec<_> = (0..packed.len()).map(|index| packed.sample(index)).collect();
     let mut found: Vec<&[u32]> = found.iter().map(|sample| &sample.ids[..]).collect();
-    (expected.sort_unstable(), found.sort_unstable());
+    expected.sort_unstable();
+    found.sort_unstable();
     assert_eq!(found, expected);
 
     assert_ne!(packing_name(&only_news, &spec, 1), packing_name(&dataset, &spec, 1));
