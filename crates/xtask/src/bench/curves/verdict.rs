@@ -32,9 +32,25 @@ fn at_end(runs: &[Value], name: &str) -> Outcome<Vec<f64>> {
     runs.iter().map(value).collect()
 }
 
+fn numbers(values: &Value) -> Vec<f64> {
+    values.as_array().into_iter().flatten().filter_map(Value::as_f64).collect()
+}
+
+/// By how much the mean of our seeds is above that of the peer's, and the standard error of that (Welch 1947).
+fn difference(term: &Value) -> [f64; 2] {
+    let [(ours, error), (theirs, other)] = ["ours", "theirs"].map(|side| {
+        let values = numbers(&term[side]);
+        let count = values.len() as f64;
+        let mean = values.iter().sum::<f64>() / count;
+        let squares: f64 = values.iter().map(|value| (value - mean).powi(2)).sum();
+        (mean, squares / (count - 1.0) / count)
+    });
+    [ours - theirs, (error + other).sqrt()]
+}
+
 /// The least, the mean and the greatest of one side's values.
 fn spread(values: &Value) -> [f64; 3] {
-    let values: Vec<f64> = values.as_array().into_iter().flatten().filter_map(Value::as_f64).collect();
+    let values = numbers(values);
     let least = values.iter().copied().fold(f64::INFINITY, f64::min);
     let greatest = values.iter().copied().fold(f64::NEG_INFINITY, f64::max);
     [least, values.iter().sum::<f64>() / values.len() as f64, greatest]
@@ -60,7 +76,13 @@ pub fn show(family: &str, terms: &[Value]) -> String {
             format!("{mean:9.4} {:>19}", format!("{least:.4} – {greatest:.4}"))
         };
         let name = term["name"].as_str().unwrap_or_default();
-        let _ = writeln!(text, "  {name:7} {} {}  {word}", side(ours), side(theirs));
+        let [difference, error] = difference(term);
+        let _ = writeln!(
+            text,
+            "  {name:7} {} {}  {word} ({difference:+.4} ± {error:.4})",
+            side(ours),
+            side(theirs)
+        );
     }
     text
 }
@@ -92,6 +114,8 @@ mod tests {
         };
         let (reached, shown) = against(&[6.1, 6.26]);
         assert!(reached && shown.contains("within") && shown.contains("6.1800"), "{shown}");
+        // √((0.08² + 0.1²)); the standard error of two values is half of what lies between them.
+        assert!(shown.contains("(+0.0800 ± 0.1281)"), "{shown}");
         let (reached, shown) = against(&[6.1, 6.4]);
         assert!(!reached && shown.contains("above"), "{shown}");
         let (reached, shown) = against(&[5.9, 5.8]);
