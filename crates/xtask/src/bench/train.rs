@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use serde_json::{Value, json};
 
 use super::{date, facts, parsed, write};
-use crate::shell::{Outcome, cargo, failed, foreign, run as run_command};
+use crate::shell::{Failure, Outcome, cargo, failed, foreign, run as run_command};
 use crate::venv::{Found, Venv};
 
 /// Arguments of `cargo xtask bench train-cpu`.
@@ -22,8 +22,11 @@ pub struct TrainArgs {
     /// The date in the results; today if it is not given
     #[arg(long, value_name = "YYYY-MM-DD")]
     date: Option<String>,
+    /// A model, such as bert/base; may be given more than once; without it, all
+    #[arg(long = "model", value_name = "NAME")]
+    models: Vec<String>,
     /// BERT and RoBERTa only, once and with fewer steps
-    #[arg(long)]
+    #[arg(long, conflicts_with = "models")]
     quick: bool,
 }
 
@@ -79,6 +82,7 @@ pub fn run(root: &Path, arguments: &TrainArgs) -> Outcome<()> {
         true => (&CASES[..QUICK_CASES], 1, QUICK_STEPS),
         false => (&CASES[..], ROUNDS, STEPS),
     };
+    let cases = chosen(cases, &arguments.models)?;
     let programs = Programs { root, python: venv.python(), threads: arguments.threads, steps, rounds };
 
     let before = programs.peak()?;
@@ -104,6 +108,15 @@ pub fn run(root: &Path, arguments: &TrainArgs) -> Outcome<()> {
         Some(path) => write(path, &results),
         None => Ok(()),
     }
+}
+
+/// The cases that were asked for.
+fn chosen<'a>(cases: &'a [Case], names: &[String]) -> Outcome<Vec<&'a Case>> {
+    if let Some(unknown) = names.iter().find(|name| cases.iter().all(|case| case.name != **name)) {
+        let known: Vec<&str> = cases.iter().map(|case| case.name).collect();
+        return Err(Failure::BadInput(format!("{unknown} is not measured, but {} are", known.join(", "))));
+    }
+    Ok(cases.iter().filter(|case| names.is_empty() || names.iter().any(|name| name == case.name)).collect())
 }
 
 impl Programs<'_> {
@@ -299,6 +312,17 @@ mod tests {
         json!({ "tokens_per_second": speed, "peak_bytes": bytes, "parameters": parameters,
             "shape": { "length": 2, "vocabulary": 10, "mask_rate": 0.5, "encoders": [
                 { "layers": 1, "hidden": 3, "feed_forward": 5, "embedding": 3 }] } })
+    }
+
+    #[test]
+    fn models_are_chosen_by_name() {
+        let names = |chosen: &[&str]| {
+            let chosen: Vec<String> = chosen.iter().map(|&name| name.to_owned()).collect();
+            super::chosen(&CASES, &chosen).map(|cases| cases.iter().map(|case| case.name).collect::<Vec<_>>())
+        };
+        assert_eq!(names(&[]).unwrap().len(), CASES.len());
+        assert_eq!(names(&["albert/base", "bert/base"]).unwrap(), ["bert/base", "albert/base"]);
+        assert!(names(&["bert"]).unwrap_err().to_string().contains("bert/base, roberta/base"));
     }
 
     #[test]
