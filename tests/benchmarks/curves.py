@@ -101,7 +101,7 @@ def run(arguments):
     case = case_of(plan, head["vocab"])
     model = script.network(case).train()
     if arguments.weights:
-        model.load_state_dict(load_file(arguments.weights), strict=False)
+        common.restore(model, load_file(arguments.weights))
     else:
         first_weights(model, plan["model"]["family"], case["init_std"])
     forward = script.forward

@@ -225,7 +225,8 @@ pub fn sample_count(lens: &SentenceLens, spec: &PackSpec, variant: u32) -> u32 {
     layout(lens, spec, variant).len() as u32
 }
 
-/// The draws of one row, taken for the `copy`-th time. The document is part of their name, or else the n-th rows of all blocks would draw the same.
+/// The draws of one row, taken for the `copy`-th time. The document is part of their name, or else the n-th rows of all
+/// blocks would draw the same.
 fn draws(lens: &SentenceLens, key: Key, row: usize, copy: u32) -> Stream {
     let document = u128::from_be_bytes(lens.document(row));
     let key = key.named("draws").index((document >> 64) as u64).index(document as u64);

@@ -16,6 +16,7 @@ use serde_json::{Value, json};
 
 use crate::shell::{Failure, Outcome, cargo, failed, output, run as run_command};
 use crate::tidy::workspace::Workspace;
+use crate::venv::{Found, Venv};
 use curves::CurvesArgs;
 use inputs::Inputs;
 use train::TrainArgs;
@@ -105,6 +106,15 @@ fn prepare(root: &Path, arguments: &PrepareArgs) -> Outcome<()> {
     match &arguments.out {
         Some(path) => write(path, &results),
         None => Ok(()),
+    }
+}
+
+/// The interpreter of the environment that has Transformers.
+fn with_transformers(root: &Path) -> Outcome<PathBuf> {
+    let venv = Venv::new(root.join(".venv"));
+    match venv.find("transformers", None) {
+        Found::Whole => Ok(venv.python()),
+        _ => failed("Transformers is not there to compare with; run `cargo xtask setup --reference`"),
     }
 }
 

@@ -73,7 +73,7 @@ fn one_shard(
     let unk = tokenizer.specials().unk;
     let runtime = context.work.runtime();
     let sources = &context.config.sources;
-    // There are fewer than 2^16: see the configuration's checks.
+    // There are 2^16 at most: see the configuration's checks.
     let number =
         |name: &str| sources.iter().position(|source| source.name == name).unwrap_or_default() as u16;
     let one_block = |group: &usize| {

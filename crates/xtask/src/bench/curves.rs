@@ -13,10 +13,9 @@ use std::path::{Path, PathBuf};
 use serde_json::{Value, json};
 
 use super::inputs::Inputs;
-use super::{FOLDER, cannot, date, facts, write};
+use super::{FOLDER, cannot, date, facts, with_transformers, write};
 use crate::shell::{Failure, Outcome, cargo, failed, run as run_command};
 use crate::tidy::workspace::Workspace;
-use crate::venv::{Found, Venv};
 use runs::Programs;
 
 /// Arguments of `cargo xtask bench curves`.
@@ -69,10 +68,7 @@ const SETTINGS: [&str; 10] = [
 /// Runs the comparison.
 pub fn run(root: &Path, arguments: &CurvesArgs) -> Outcome<()> {
     let cases = chosen(&arguments.family)?;
-    let venv = Venv::new(root.join(".venv"));
-    if venv.find("transformers", None) != Found::Whole {
-        return failed("Transformers is not there to compare with; run `cargo xtask setup --reference`");
-    }
+    let python = with_transformers(root)?;
     for programs in [&["--bin=cloze"][..], &["--package=engine"], &["--package=worker", "--example=batches"]]
     {
         run_command(cargo(root).args(["build", "--release", "--locked"]).args(programs))?;
@@ -83,7 +79,7 @@ pub fn run(root: &Path, arguments: &CurvesArgs) -> Outcome<()> {
     fs::create_dir_all(&folder).map_err(|error| cannot(&folder, &error))?;
     let inputs = Inputs::find(root, &target.join(FOLDER), arguments.corpus.as_deref())?;
     let (held_out, trained) = split(inputs.book_files())?;
-    let programs = Programs { root, release: target.join("release"), folder, python: venv.python() };
+    let programs = Programs { root, release: target.join("release"), folder, python };
 
     let corpora: BTreeSet<&str> = cases.iter().map(|(_, corpus)| *corpus).collect();
     for corpus in corpora {

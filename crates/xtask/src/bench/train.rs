@@ -6,9 +6,8 @@ use std::path::{Path, PathBuf};
 
 use serde_json::{Value, json};
 
-use super::{date, facts, parsed, write};
+use super::{date, facts, parsed, with_transformers, write};
 use crate::shell::{Failure, Outcome, cargo, failed, foreign, run as run_command};
-use crate::venv::{Found, Venv};
 
 /// Arguments of `cargo xtask bench train-cpu`.
 #[derive(Debug, clap::Args)]
@@ -73,17 +72,14 @@ struct Programs<'a> {
 
 /// Runs the benchmark.
 pub fn run(root: &Path, arguments: &TrainArgs) -> Outcome<()> {
-    let venv = Venv::new(root.join(".venv"));
-    if venv.find("transformers", None) != Found::Whole {
-        return failed("Transformers is not there to compare with; run `cargo xtask setup --reference`");
-    }
+    let python = with_transformers(root)?;
     run_command(cargo(root).arg("build").args(SPEED))?;
     let (cases, rounds, steps) = match arguments.quick {
         true => (&CASES[..QUICK_CASES], 1, QUICK_STEPS),
         false => (&CASES[..], ROUNDS, STEPS),
     };
     let cases = chosen(cases, &arguments.models)?;
-    let programs = Programs { root, python: venv.python(), threads: arguments.threads, steps, rounds };
+    let programs = Programs { root, python, threads: arguments.threads, steps, rounds };
 
     let before = programs.peak()?;
     let mut rows = Vec::new();

@@ -7,6 +7,7 @@ use plotters::coord::Shift;
 use plotters::prelude::*;
 use serde_json::Value;
 
+use super::verdict::spread;
 use crate::shell::{Failure, Outcome};
 
 /// Pixels.
@@ -55,12 +56,7 @@ fn curve(runs: &Value, term: &str) -> Curve {
             values.entry(step).or_default().push(loss);
         }
     }
-    let spread = |seeds: Vec<f64>| {
-        let least = seeds.iter().copied().fold(f64::INFINITY, f64::min);
-        let greatest = seeds.iter().copied().fold(f64::NEG_INFINITY, f64::max);
-        [least, seeds.iter().sum::<f64>() / seeds.len() as f64, greatest]
-    };
-    values.into_iter().map(|(step, seeds)| (step, spread(seeds))).collect()
+    values.into_iter().map(|(step, seeds)| (step, spread(&seeds))).collect()
 }
 
 fn draw_panel(

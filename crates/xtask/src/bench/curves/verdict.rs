@@ -48,9 +48,8 @@ fn difference(term: &Value) -> [f64; 2] {
     [ours - theirs, (error + other).sqrt()]
 }
 
-/// The least, the mean and the greatest of one side's values.
-fn spread(values: &Value) -> [f64; 3] {
-    let values = numbers(values);
+/// The least, the mean and the greatest of some values.
+pub fn spread(values: &[f64]) -> [f64; 3] {
     let least = values.iter().copied().fold(f64::INFINITY, f64::min);
     let greatest = values.iter().copied().fold(f64::NEG_INFINITY, f64::max);
     [least, values.iter().sum::<f64>() / values.len() as f64, greatest]
@@ -58,7 +57,7 @@ fn spread(values: &Value) -> [f64; 3] {
 
 /// Whether our mean is nowhere above the peer's worst seed.
 pub fn reached(terms: &[Value]) -> bool {
-    terms.iter().all(|term| spread(&term["ours"])[1] <= spread(&term["theirs"])[2])
+    terms.iter().all(|term| spread(&numbers(&term["ours"]))[1] <= spread(&numbers(&term["theirs"]))[2])
 }
 
 /// A table for people.
@@ -66,7 +65,7 @@ pub fn show(family: &str, terms: &[Value]) -> String {
     let mut text =
         format!("{family:9} {:>9} {:>19} {:>9} {:>19}\n", "ours", "from – to", "theirs", "from – to");
     for term in terms {
-        let (ours, theirs) = (spread(&term["ours"]), spread(&term["theirs"]));
+        let (ours, theirs) = (spread(&numbers(&term["ours"])), spread(&numbers(&term["theirs"])));
         let word = match ours[1] {
             mean if mean > theirs[2] => "above the peer's seeds",
             mean if mean < theirs[0] => "below the peer's seeds",
