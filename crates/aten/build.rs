@@ -40,7 +40,7 @@ fn main() {
         .flag("-ffp-contract=off")
         // Lets sqrt and llrint become instructions; they round the same way.
         .flag("-fno-math-errno")
-        .files(["cpp/kernels.cpp", "cpp/runtime.cpp", "cpp/gloo.cpp"])
+        .files(["cpp/kernels.cpp", "cpp/layers.cpp", "cpp/runtime.cpp", "cpp/gloo.cpp"])
         .compile("cloze_aten");
     if let Err(error) = show_cargo_the_libraries(&libtorch.join("lib")) {
         println!("cargo::error=cannot link {} into the build directory: {error}", libtorch.display());

@@ -45,6 +45,14 @@ cloze_status cloze_adam_direction(const float* param, float* grad, float* exp_av
                                   const cloze_adam* args);
 cloze_status cloze_norm(const float* values, int64_t n, double* out);
 
+// layers.cpp. Tensors are at::Tensor; the optional ones may be null. What comes out is the caller's.
+int32_t cloze_products_by_onednn();
+cloze_status cloze_linear(const void* x, const void* weight, const void* bias, void** out);
+cloze_status cloze_dropout(const void* x, const void* residual, uint64_t seed, uint32_t threshold, void** out);
+cloze_status cloze_attention_weights(const void* scores, const void* mask, double scale, uint64_t seed,
+                                     uint32_t threshold, void** out);
+cloze_status cloze_gelu_tanh(const void* x, void** out);
+
 // runtime.cpp
 cloze_status cloze_set_deterministic(int32_t on);
 cloze_status cloze_set_interop_threads(int32_t n);

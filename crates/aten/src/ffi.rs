@@ -107,6 +107,30 @@ unsafe extern "C" {
     ) -> Status;
     pub(crate) fn cloze_norm(values: *const f32, n: i64, out: *mut f64) -> Status;
 
+    pub(crate) fn cloze_products_by_onednn() -> i32;
+    pub(crate) fn cloze_linear(
+        x: *const c_void,
+        weight: *const c_void,
+        bias: *const c_void,
+        out: *mut *mut c_void,
+    ) -> Status;
+    pub(crate) fn cloze_dropout(
+        x: *const c_void,
+        residual: *const c_void,
+        seed: u64,
+        threshold: u32,
+        out: *mut *mut c_void,
+    ) -> Status;
+    pub(crate) fn cloze_attention_weights(
+        scores: *const c_void,
+        mask: *const c_void,
+        scale: f64,
+        seed: u64,
+        threshold: u32,
+        out: *mut *mut c_void,
+    ) -> Status;
+    pub(crate) fn cloze_gelu_tanh(x: *const c_void, out: *mut *mut c_void) -> Status;
+
     pub(crate) fn cloze_set_deterministic(on: i32) -> Status;
     pub(crate) fn cloze_set_interop_threads(n: i32) -> Status;
     pub(crate) fn cloze_keep_freed_memory();

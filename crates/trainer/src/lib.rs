@@ -27,5 +27,6 @@ pub use aten::runtime::keep_freed_memory;
 /// and the library that computes.
 pub fn platform() -> String {
     let (vectors, torch) = (aten::runtime::cpu_capability(), aten::runtime::version());
-    format!("{} {vectors} torch {torch}", std::env::consts::ARCH)
+    let products = if aten::layers::products_by_onednn() { " oneDNN" } else { "" };
+    format!("{} {vectors}{products} torch {torch}", std::env::consts::ARCH)
 }

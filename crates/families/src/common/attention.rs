@@ -3,7 +3,8 @@
 //!
 //! In comments: B sequences, L positions, H width, N heads, D = H / N.
 
-use tch::{Device, Kind, TchError, Tensor};
+use aten::layers;
+use tch::{Device, TchError, Tensor};
 
 use super::dropout::{Dropout, Noise};
 use crate::Parameters;
@@ -14,7 +15,7 @@ pub struct Sequences {
     pub rows: i64,
     /// L.
     pub len: i64,
-    /// 0 where there is a token and -∞ where there is padding, `Float` [B, 1, 1, L]; none if nothing is padded.
+    /// 0 where there is a token and -∞ where there is padding, `Float` [B, L]; none if nothing is padded.
     mask: Option<Tensor>,
 }
 
@@ -28,7 +29,7 @@ impl Sequences {
                 (0..len).map(move |position| if position < tokens { 0.0 } else { f32::NEG_INFINITY })
             };
             let values: Vec<f32> = lengths.iter().flat_map(row).collect();
-            Tensor::f_from_slice(&values)?.f_to(device)?.f_view([lengths.len() as i64, 1, 1, len as i64])
+            Tensor::f_from_slice(&values)?.f_to(device)?.f_view([lengths.len() as i64, len as i64])
         });
         Ok(Sequences { rows: lengths.len() as i64, len: len as i64, mask: mask.transpose()? })
     }
@@ -64,46 +65,39 @@ impl Attention {
     ) -> Result<Tensor, TchError> {
         let (b, l, n) = (sequences.rows, sequences.len, self.heads);
         let d = self.weight.size()[1] / n;
-        let qkv = x.f_linear(&self.weight, Some(&self.bias))?.f_view([b, l, 3, n, d])?;
+        let qkv = layers::linear(x, &self.weight, Some(&self.bias))?.f_view([b, l, 3, n, d])?;
         // [3, B, N, L, D], copied once so that the products below read contiguous rows.
         let qkv = qkv.f_permute([2, 0, 3, 1, 4])?.f_contiguous()?;
-        let context = if noise.is_some() && !self.dropout.is_off() {
-            self.with_dropout(&qkv, sequences, noise)?
-        } else {
-            let mask = sequences.mask.as_ref().map(|mask| mask.f_to_kind(qkv.f_kind()?)).transpose()?;
-            let [q, k, v] = [0, 1, 2].map(|part| qkv.f_select(0, part));
-            Tensor::f_scaled_dot_product_attention(
-                &q?,
-                &k?,
-                &v?,
-                mask.as_ref(),
-                0.0,
-                false,
-                None::<f64>,
-                false,
-            )?
+        let context = match noise {
+            Some(noise) => self.explicit(&qkv, sequences, noise)?,
+            None => fused(&qkv, sequences)?,
         };
         context.f_transpose(1, 2)?.f_reshape([b * l, n * d])
     }
 
     /// The plain formula, for libtorch's CPU kernel knows no dropout: `qkv` [3, B, N, L, D] to [B, N, L, D].
-    fn with_dropout(
-        &self,
-        qkv: &Tensor,
-        sequences: &Sequences,
-        noise: Option<&Noise>,
-    ) -> Result<Tensor, TchError> {
+    fn explicit(&self, qkv: &Tensor, sequences: &Sequences, noise: &Noise) -> Result<Tensor, TchError> {
         let (b, l, n) = (sequences.rows, sequences.len, self.heads);
         let d = qkv.size()[4];
-        let qkv = qkv.f_view([3, b * n, l, d])?;
-        let [q, k, v] = [0, 1, 2].map(|part| qkv.f_select(0, part));
-        // [B * N, L, L]
-        let scores = q?.f_mul_scalar((d as f64).powf(-0.5))?.f_bmm(&k?.f_transpose(1, 2)?)?;
-        let scores = match &sequences.mask {
-            Some(mask) => scores.f_view([b, n, l, l])?.f_add(mask)?.f_view([b * n, l, l])?,
-            None => scores,
-        };
-        let weights = scores.f_softmax(-1, Kind::Float)?.f_to_kind(qkv.f_kind()?)?;
-        self.dropout.apply(weights, noise)?.f_bmm(&v?)?.f_view([b, n, l, d])
+        let [q, k, v] = parts(&qkv.f_view([3, b * n, l, d])?)?;
+        let scores = q.f_bmm(&k.f_transpose(1, 2)?)?.f_view([b, n, l, l])?;
+        let drops = self.dropout.draw(Some(noise));
+        let weights =
+            layers::attention_weights(&scores, sequences.mask.as_ref(), (d as f64).powf(-0.5), drops)?;
+        weights.f_view([b * n, l, l])?.f_bmm(&v)?.f_view([b, n, l, d])
     }
+}
+
+/// libtorch's kernel, which keeps no weights: `qkv` [3, B, N, L, D] to [B, N, L, D].
+fn fused(qkv: &Tensor, sequences: &Sequences) -> Result<Tensor, TchError> {
+    let mask = sequences.mask.as_ref().map(|mask| mask.f_view([sequences.rows, 1, 1, sequences.len]));
+    let mask = mask.transpose()?.map(|mask| mask.f_to_kind(qkv.f_kind()?)).transpose()?;
+    let [q, k, v] = parts(qkv)?;
+    Tensor::f_scaled_dot_product_attention(&q, &k, &v, mask.as_ref(), 0.0, false, None::<f64>, false)
+}
+
+/// Queries, keys and values: their gradients come together in a single copy.
+fn parts(qkv: &Tensor) -> Result<[Tensor; 3], TchError> {
+    let parts = qkv.f_unbind(0)?;
+    parts.try_into().map_err(|_| TchError::Torch("queries, keys and values make three".to_owned()))
 }

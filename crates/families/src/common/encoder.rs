@@ -4,6 +4,7 @@
 
 use std::rc::Rc;
 
+use aten::layers;
 use tch::{TchError, Tensor};
 
 use super::attention::{Attention, Sequences};
@@ -46,16 +47,16 @@ impl Linear {
 
     /// [.., in] to [.., out].
     pub fn forward(&self, x: &Tensor) -> Result<Tensor, TchError> {
-        x.f_linear(&self.weight, Some(&self.bias))
+        layers::linear(x, &self.weight, Some(&self.bias))
     }
 }
 
 /// The activation of `x`, element by element.
 pub fn activate(x: &Tensor, activation: Activation) -> Result<Tensor, TchError> {
-    x.f_gelu(match activation {
-        Activation::Gelu => "none",
-        Activation::GeluTanh => "tanh",
-    })
+    match activation {
+        Activation::Gelu => x.f_gelu("none"),
+        Activation::GeluTanh => layers::gelu_tanh(x),
+    }
 }
 
 /// All layers.

@@ -3,6 +3,7 @@
 //!
 //! In comments: T targets, B sequences, H width, E embedding width, V vocabulary.
 
+use aten::layers;
 use tch::{Kind, Reduction, TchError, Tensor, no_grad};
 
 use super::encoder::{LayerNorm, Linear, activate};
@@ -54,7 +55,7 @@ impl MaskedLmHead {
     /// [T, H] to [T, V].
     pub fn forward(&self, hidden: &Tensor) -> Result<Tensor, TchError> {
         let transformed = self.norm.forward(&activate(&self.dense.forward(hidden)?, self.activation)?)?;
-        transformed.f_linear(&self.table, Some(&self.bias))
+        layers::linear(&transformed, &self.table, Some(&self.bias))
     }
 }
 

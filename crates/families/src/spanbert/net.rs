@@ -3,6 +3,7 @@
 //!
 //! In comments: H width, P width of place vectors, V vocabulary, T masked positions, S tokens in spans.
 
+use aten::layers;
 use tch::{TchError, Tensor, no_grad};
 
 use super::config::SpanBert;
@@ -62,7 +63,7 @@ impl BoundaryHead {
         for (dense, norm) in &self.layers {
             x = norm.forward(&activate(&dense.forward(&x)?, self.activation)?)?;
         }
-        x.f_linear(&self.table, Some(&self.bias))
+        layers::linear(&x, &self.table, Some(&self.bias))
     }
 }
 
