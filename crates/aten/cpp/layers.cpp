@@ -66,15 +66,17 @@ class Linear : public Function<Linear> {
     return product(x, weight, bias);
   }
 
+  // Products of bfloat16 are oneDNN's either way.
   static variable_list backward(AutogradContext* context, variable_list gradients) {
     const auto saved = context->get_saved_variables();
     const Tensor gradient = gradients[0].contiguous();
+    const bool floats = gradient.scalar_type() == at::kFloat;
     variable_list out(3);
     if (context->needs_input_grad(0)) {
-      out[0] = product(gradient, saved[1].t(), std::nullopt);
+      out[0] = floats ? product(gradient, saved[1].t(), std::nullopt) : at::mm(gradient, saved[1]);
     }
     if (context->needs_input_grad(1)) {
-      out[1] = product(gradient.t(), saved[0].t(), std::nullopt);
+      out[1] = floats ? product(gradient.t(), saved[0].t(), std::nullopt) : at::mm(gradient.t(), saved[0]);
     }
     if (context->saved_data["bias"].toBool() && context->needs_input_grad(2)) {
       out[2] = gradient.sum(0);
@@ -233,8 +235,8 @@ cloze_status cloze_linear(const void* x, const void* weight, const void* bias, v
   return cloze::guarded([&] {
     const Tensor &input = tensor(x), &matrix = tensor(weight);
     const auto added = optional(bias);
-    const bool floats = input.scalar_type() == at::kFloat && matrix.scalar_type() == at::kFloat;
-    const bool ours = floats && input.dim() == 2 && matrix.dim() == 2 && input.size(1) == matrix.size(1) &&
+    const bool known = input.scalar_type() == at::kFloat || input.scalar_type() == at::kBFloat16;
+    const bool ours = known && input.dtype() == matrix.dtype() && input.dim() == 2 && matrix.dim() == 2 && input.size(1) == matrix.size(1) &&
         input.numel() > 0 && matrix.numel() > 0 && on_cpu(input) && on_cpu(matrix) && onednn() != nullptr;
     *out = new Tensor(ours ? Linear::apply(input, matrix, added) : at::linear(input, matrix, added));
   });

@@ -25,7 +25,11 @@ struct cloze_bytes {
 void cloze_buffer_assign(void* buffer, cloze_bytes content);
 
 // kernels.cpp
-cloze_status cloze_fixed_accumulate(int64_t* acc, const float* grad, int64_t n, int32_t* overflowed);
+struct cloze_gradient {
+  int32_t bfloat16; // not 0: of bfloat16 instead of float
+  int32_t first;    // not 0: replaces what is in the accumulator
+};
+cloze_status cloze_fixed_accumulate(int64_t* acc, const void* grad, int64_t n, cloze_gradient kind, int32_t* overflowed);
 cloze_status cloze_fixed_restore(const int64_t* acc, float* out, int64_t n, double factor);
 
 enum : int32_t { CLOZE_ADAM_FAIRSEQ = 0, CLOZE_ADAM_TORCH = 1, CLOZE_ADAM_NO_BIAS_CORRECTION = 2 };
@@ -35,6 +39,7 @@ struct cloze_adam {
   float step_size;             // what multiplies m / denominator
   float decay;                 // FAIRSEQ: lr*wd; TORCH: 1 - lr*wd; NO_BIAS_CORRECTION: wd
   float sqrt_bias_correction2; // TORCH only
+  float grad_scale;            // what gradients are multiplied by first
 };
 cloze_status cloze_adam_step(float* param, const float* grad, float* exp_avg, float* exp_avg_sq, int64_t n,
                              const cloze_adam* args);

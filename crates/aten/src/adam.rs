@@ -31,6 +31,8 @@ pub struct AdamArgs {
     pub weight_decay: f64,
     /// Number of this update, from 1.
     pub step: u64,
+    /// What gradients are multiplied by first, 1 for nothing: for clipping.
+    pub grad_scale: f64,
     /// Which formulas.
     pub variant: AdamVariant,
 }
@@ -58,6 +60,7 @@ impl AdamArgs {
             step_size: step_size as f32,
             decay: decay as f32,
             sqrt_bias_correction2: sqrt_bias_correction2 as f32,
+            grad_scale: self.grad_scale as f32,
         }
     }
 }

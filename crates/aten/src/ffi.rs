@@ -46,6 +46,14 @@ pub(crate) struct Bytes {
     pub(crate) len: usize,
 }
 
+/// `cloze_gradient`.
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub(crate) struct Gradient {
+    pub(crate) bfloat16: i32,
+    pub(crate) first: i32,
+}
+
 /// `cloze_adam`.
 #[repr(C)]
 pub(crate) struct Adam {
@@ -58,6 +66,7 @@ pub(crate) struct Adam {
     pub(crate) step_size: f32,
     pub(crate) decay: f32,
     pub(crate) sqrt_bias_correction2: f32,
+    pub(crate) grad_scale: f32,
 }
 
 /// `cloze_store`.
@@ -83,8 +92,9 @@ unsafe extern "C" {
 
     pub(crate) fn cloze_fixed_accumulate(
         acc: *mut i64,
-        grad: *const f32,
+        grad: *const c_void,
         n: i64,
+        kind: Gradient,
         overflowed: *mut i32,
     ) -> Status;
     pub(crate) fn cloze_fixed_restore(acc: *const i64, out: *mut f32, n: i64, factor: f64) -> Status;

@@ -28,19 +28,33 @@ pub fn decode(fixed: i64) -> f64 {
 
 /// Adds a gradient to a fixed-point accumulator: `acc[offset + i] += round(grad[i] * 2^52)`, in one pass.
 ///
-/// `acc` is a contiguous `Int64` tensor; `grad` is a `Float` or `BFloat16` tensor of any shape, taken in row-major order, whose
-/// elements fall into `acc[offset..offset + n]`. Returns true if any element was not finite or not within ±2^11: such
-/// elements add 0, so the sum stays defined and the step can be called off by everyone alike.
+/// `acc` is a contiguous `Int64` tensor; `grad` is a `Float` or `BFloat16` tensor of any shape, taken in row-major
+/// order, whose elements fall into `acc[offset..offset + n]`. Returns true if any element was not finite or not within
+/// ±2^11: such elements add 0, so the sum stays defined and the step can be called off by everyone alike.
 ///
 /// # Errors
 /// [`Error::Torch`] for tensors of another kind or device, and for a range outside of `acc`.
 pub fn accumulate(acc: &Tensor, offset: i64, grad: &Tensor) -> Result<bool, Error> {
+    write(acc, offset, grad, false)
+}
+
+/// The same into an accumulator in which nothing counts yet: `acc[offset + i] = round(grad[i] * 2^52)`, which saves
+/// clearing and reading it.
+///
+/// # Errors
+/// As [`accumulate`].
+pub fn begin(acc: &Tensor, offset: i64, grad: &Tensor) -> Result<bool, Error> {
+    write(acc, offset, grad, true)
+}
+
+fn write(acc: &Tensor, offset: i64, grad: &Tensor, first: bool) -> Result<bool, Error> {
     check::dense("acc", acc)?;
     check::kind("acc", acc, &[Kind::Int64])?;
     check::on_cpu("grad", grad)?;
     check::kind("grad", grad, &[Kind::Float, Kind::BFloat16])?;
-    // A gradient of fewer bits is a gradient of more bits, exactly.
-    let grad = grad.f_to_kind(Kind::Float)?.f_contiguous()?;
+    let grad = grad.f_contiguous()?;
+    let bfloat16 = i32::from(grad.f_kind()? == Kind::BFloat16);
+    let kind = ffi::Gradient { bfloat16, first: i32::from(first) };
     let (total, n) = (acc.numel(), grad.numel());
     let start =
         usize::try_from(offset).ok().filter(|start| start.checked_add(n).is_some_and(|end| end <= total));
@@ -51,11 +65,11 @@ pub fn accumulate(acc: &Tensor, offset: i64, grad: &Tensor) -> Result<bool, Erro
         return Ok(false);
     }
     let mut overflowed = 0;
-    // SAFETY: acc is contiguous i64 memory and start + n lies within it; grad is contiguous f32 memory of n elements
-    // and lives until the end of this function.
+    // SAFETY: acc is contiguous i64 memory and start + n lies within it; grad is contiguous memory of n elements of the
+    // type that is named, and lives until the end of this function.
     let status = unsafe {
         let acc = acc.data_ptr().cast::<i64>().add(start);
-        ffi::cloze_fixed_accumulate(acc, grad.data_ptr().cast::<f32>(), n as i64, &mut overflowed)
+        ffi::cloze_fixed_accumulate(acc, grad.data_ptr(), n as i64, kind, &mut overflowed)
     };
     status.into_result()?;
     Ok(overflowed != 0)

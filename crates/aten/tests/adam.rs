@@ -2,14 +2,14 @@
 //! interface.
 
 use aten::Error;
-use aten::adam::{AdamArgs, AdamVariant, step};
+use aten::adam::{AdamArgs, AdamVariant, norm, step};
 use tch::{Device, Kind, Tensor};
 
 const VARIANTS: [AdamVariant; 3] = [AdamVariant::Fairseq, AdamVariant::Torch, AdamVariant::NoBiasCorrection];
 
 fn args(variant: AdamVariant, step: u64) -> AdamArgs {
     // A large eps, so that its place in the formula shows.
-    AdamArgs { lr: 3e-3, beta1: 0.9, beta2: 0.98, eps: 1e-3, weight_decay: 0.1, step, variant }
+    AdamArgs { lr: 3e-3, beta1: 0.9, beta2: 0.98, eps: 1e-3, weight_decay: 0.1, step, grad_scale: 1.0, variant }
 }
 
 fn random(n: i64) -> Tensor {
@@ -96,6 +96,35 @@ fn torch_is_what_pytorch_does() {
         step(&ours, &grad, &m, &v, &AdamArgs { step: t, ..a }).unwrap();
         let difference = (&ours - theirs.detach()).abs().max().double_value(&[]);
         assert!(difference < 1e-6, "step {t}: {difference}");
+    }
+}
+
+#[test]
+fn scaling_in_the_step_is_scaling_before_it() {
+    tch::manual_seed(4);
+    let (p, g, factor) = (random(1_001), random(1_001), 0.3);
+    for variant in VARIANTS {
+        let [scaled, before] = [(1.0, &g * factor), (factor, g.copy())].map(|(grad_scale, grad)| {
+            let (param, m, v) = (p.copy(), zeros(1_001), zeros(1_001));
+            step(&param, &grad, &m, &v, &AdamArgs { grad_scale, ..args(variant, 1) }).unwrap();
+            [param, m, v]
+        });
+        assert_eq!(scaled, before, "{variant:?}");
+    }
+}
+
+#[test]
+fn norms_are_exact_to_the_last_digits() {
+    tch::manual_seed(5);
+    for n in [1, 15, 17, 100_003] {
+        let values = random(n);
+        let expected = doubles(&values).iter().map(|value| value * value).sum::<f64>().sqrt();
+        let run = |threads| {
+            tch::set_num_threads(threads);
+            norm(&values).unwrap()
+        };
+        assert!((run(1) / expected - 1.0).abs() < 1e-12, "{n}");
+        assert_eq!(run(1), run(3), "{n}");
     }
 }
 

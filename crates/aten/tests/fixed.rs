@@ -1,7 +1,7 @@
 //! Fixed-point accumulation against its definition, element by element. Knows only the public interface.
 
 use aten::Error;
-use aten::fixed::{SCALE_BITS, accumulate, decode, encode, restore};
+use aten::fixed::{SCALE_BITS, accumulate, begin, decode, encode, restore};
 use proptest::prelude::*;
 use tch::{Device, Kind, Tensor};
 
@@ -41,6 +41,30 @@ proptest! {
         }
         prop_assert_eq!(ints(&acc), expected);
         prop_assert_eq!(overflowed, grads.iter().any(|&grad| encode(f64::from(grad)).is_none()));
+    }
+
+    #[test]
+    fn the_first_is_added_to_nothing(
+        grads in prop::collection::vec(gradient(), 0..70), bfloat16 in any::<bool>(),
+    ) {
+        let kind = if bfloat16 { Kind::BFloat16 } else { Kind::Float };
+        let grads = Tensor::from_slice(&grads).to_kind(kind);
+        let [added, begun] = [0, i64::MIN].map(|before| Tensor::full([70], before, (Kind::Int64, Device::Cpu)));
+        let n = grads.numel() as i64;
+        prop_assert_eq!(accumulate(&added, 0, &grads).unwrap(), begin(&begun, 0, &grads).unwrap());
+        prop_assert_eq!(ints(&added.narrow(0, 0, n)), ints(&begun.narrow(0, 0, n)));
+        prop_assert!(ints(&begun.narrow(0, n, 70 - n)).iter().all(|&rest| rest == i64::MIN));
+    }
+
+    #[test]
+    fn bfloat16_counts_as_what_it_stands_for(grads in prop::collection::vec(gradient(), 0..70)) {
+        let grads = Tensor::from_slice(&grads).to_kind(Kind::BFloat16);
+        let sum = |grads: &Tensor| {
+            let acc = Tensor::zeros([70], (Kind::Int64, Device::Cpu));
+            let overflowed = accumulate(&acc, 0, grads).unwrap();
+            (ints(&acc), overflowed)
+        };
+        prop_assert_eq!(sum(&grads), sum(&grads.to_kind(Kind::Float)));
     }
 
     #[test]

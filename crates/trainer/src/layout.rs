@@ -6,9 +6,6 @@ use families::ParameterSpec;
 /// aligned alike in every process.
 const ALIGNMENT: usize = 16;
 
-/// The length of the buffers is a multiple of this, so that norms can be summed by rows of a fixed width.
-pub(crate) const ROW: usize = 1_024;
-
 /// All tensors in one buffer of `len` elements. What lies between them is 0 and stays 0.
 #[derive(Clone, Debug)]
 pub(crate) struct Layout {
@@ -66,7 +63,7 @@ impl Layout {
             len += spec.len();
             slots.push(Slot { spec, start });
         }
-        Layout { slots, leaves, len: len.next_multiple_of(ROW) }
+        Layout { slots, leaves, len: len.next_multiple_of(ALIGNMENT) }
     }
 
     /// The buffer without its frozen tensors, cut where the weight decay changes.
@@ -103,15 +100,15 @@ mod tests {
             ParameterSpec::vector("f", 5, Init::Zeros).frozen(),
             ParameterSpec::vector("b", 3, Init::Zeros),
         ]);
-        let ends = [Span { start: 0, len: 16, decay: true }, Span { start: 32, len: ROW - 32, decay: true }];
+        let ends = [Span { start: 0, len: 16, decay: true }, Span { start: 32, len: 16, decay: true }];
         assert_eq!(frozen.spans(false), ends);
         assert_eq!(layout.slots.iter().map(|slot| slot.start).collect::<Vec<_>>(), [0, 16, 26, 48]);
         let leaves: Vec<_> =
             layout.leaves.iter().map(|leaf| (leaf.name.as_str(), leaf.shape.clone())).collect();
         assert_eq!(leaves, [("a", vec![3, 5]), ("q", vec![6, 5]), ("b", vec![3])]);
-        assert_eq!(layout.len, ROW);
-        assert_eq!(layout.spans(false), [Span { start: 0, len: ROW, decay: true }]);
+        assert_eq!(layout.len, 64);
+        assert_eq!(layout.spans(false), [Span { start: 0, len: 64, decay: true }]);
         let decayed = Span { start: 0, len: 48, decay: true };
-        assert_eq!(layout.spans(true), [decayed, Span { start: 48, len: ROW - 48, decay: false }]);
+        assert_eq!(layout.spans(true), [decayed, Span { start: 48, len: 16, decay: false }]);
     }
 }

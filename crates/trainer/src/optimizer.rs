@@ -24,24 +24,30 @@ impl Buffers<'_> {
     }
 }
 
-/// Scales the gradient down to `clip_norm`, if that is not 0 and the gradient is longer.
-pub(crate) fn clip(gradient: &Tensor, clip_norm: f64, grad_norm: f64) -> Result<(), Error> {
+/// What to multiply the gradient by, so that its norm is `clip_norm` at most; 0 for no limit.
+pub(crate) fn clip(clip_norm: f64, grad_norm: f64) -> f64 {
     // The constant keeps PyTorch's (`clip_grad_norm_`) and fairseq's arithmetic.
     let factor = clip_norm / (grad_norm + 1e-6);
-    if clip_norm > 0.0 && factor < 1.0 {
-        let _scaled = gradient.shallow_clone().f_mul_scalar_(factor)?;
-    }
-    Ok(())
+    if clip_norm > 0.0 && factor < 1.0 { factor } else { 1.0 }
 }
 
-/// Update number `step` (from 1) with learning rate `lr`. LAMB leaves its direction in the gradient's buffer.
+/// A step of the optimizer.
+pub(crate) struct Step {
+    /// Its number, from 1.
+    pub number: u64,
+    pub learning_rate: f64,
+    /// What the gradient is multiplied by first.
+    pub grad_scale: f64,
+}
+
+/// Updates weights and moments. LAMB leaves its direction in the gradient's buffer.
 pub(crate) fn update(
     optimizer: &Optimizer,
     layout: &Layout,
     buffers: &Buffers<'_>,
-    lr: f64,
-    step: u64,
+    step: &Step,
 ) -> Result<(), Error> {
+    let Step { number: step, learning_rate: lr, grad_scale } = *step;
     let ([beta1, beta2], eps) = (optimizer.betas, optimizer.epsilon);
     let (variant, is_lamb) = match optimizer.kind {
         OptimizerKind::FairseqAdam => (AdamVariant::Fairseq, false),
@@ -53,7 +59,7 @@ pub(crate) fn update(
     for span in layout.spans(optimizer.decay_exempts_bias_and_norm) {
         let weight_decay = if span.decay { optimizer.weight_decay } else { 0.0 };
         let [weights, gradient, exp_avg, exp_avg_sq] = buffers.part(span.start, span.len)?;
-        let args = AdamArgs { lr, beta1, beta2, eps, weight_decay, step, variant };
+        let args = AdamArgs { lr, beta1, beta2, eps, weight_decay, step, grad_scale, variant };
         let rule = if is_lamb { aten::adam::direction } else { aten::adam::step };
         rule(&weights, &gradient, &exp_avg, &exp_avg_sq, &args)?;
     }

@@ -11,7 +11,7 @@ use plan::{Key, Phase, RunPlan};
 use tch::{Device, Kind, Tensor};
 
 use crate::digest::digest;
-use crate::layout::{ROW, Slot};
+use crate::layout::Slot;
 use crate::model::{load_into, missing};
 use crate::objective::Objective;
 use crate::optimizer::{self, Buffers};
@@ -63,7 +63,6 @@ impl Trainer {
         self.tally = Tally::default();
         self.reduced = None;
         self.objective = objective(&self.plan, &self.phases, self.step);
-        let _zeroed = self.accumulator.f_zero_()?;
         Ok(())
     }
 
@@ -82,9 +81,11 @@ impl Trainer {
         let mut counted = self.model.count(batch, &losses, |term| self.objective.expected(term))?;
         let total = self.objective.total(&losses)?;
         let gradients = tape.unwrap_or_default().gradients(&total, &self.model.leaves)?;
+        // The first gradients are written over what the accumulator holds from steps before.
+        let add = if self.tally.micro_batches == 0 { fixed::begin } else { fixed::accumulate };
         let mut overflowed = false;
         for (gradient, &start) in gradients.iter().zip(&self.model.leaf_starts) {
-            overflowed |= fixed::accumulate(&self.accumulator, start, gradient)?;
+            overflowed |= add(&self.accumulator, start, gradient)?;
         }
         counted.overflowed |= u64::from(overflowed);
         self.tally.add(&counted);
@@ -99,6 +100,9 @@ impl Trainer {
     pub fn reduce(&mut self, group: &dyn Collective) -> Result<Reduced, Error> {
         self.use_threads();
         let n = self.model.layout.len;
+        if self.tally.micro_batches == 0 {
+            let _zeroed = self.accumulator.f_zero_()?;
+        }
         self.tally.write(&self.accumulator, n)?;
         group.all_reduce_sum(&self.accumulator)?;
         let total = Tally::read(&self.accumulator, n)?;
@@ -114,8 +118,8 @@ impl Trainer {
             measures: self.objective.measures(&total),
             targets: total.targets[0],
             tokens: total.tokens,
-            grad_norm: norm(&self.gradient)?,
-            digest: digest(&[&self.accumulator], &[])?,
+            grad_norm: aten::adam::norm(&self.gradient)?,
+            digest: digest(&[&self.accumulator], &[], self.plan.train.threads)?,
             overflowed: total.overflowed > 0,
         };
         self.reduced = Some(reduced.clone());
@@ -133,14 +137,15 @@ impl Trainer {
         let (step, learning_rate) = (self.step, self.plan.learning_rate(self.step));
         if !reduced.overflowed {
             let phase = &self.phases[self.plan.phase_of(step).phase].0.plan;
-            optimizer::clip(&self.gradient, phase.train.clip_norm, reduced.grad_norm)?;
+            let grad_scale = optimizer::clip(phase.train.clip_norm, reduced.grad_norm);
             let buffers = Buffers {
                 weights: &self.model.weights,
                 gradient: &self.gradient,
                 exp_avg: &self.exp_avg,
                 exp_avg_sq: &self.exp_avg_sq,
             };
-            optimizer::update(&phase.optimizer, &self.model.layout, &buffers, learning_rate, step + 1)?;
+            let step = optimizer::Step { number: step + 1, learning_rate, grad_scale };
+            optimizer::update(&phase.optimizer, &self.model.layout, &buffers, &step)?;
             self.model.refresh()?;
         }
         self.step += 1;
@@ -274,7 +279,7 @@ impl Trainer {
     /// # Errors
     /// What libtorch refuses.
     pub fn state_digest(&self) -> Result<u128, Error> {
-        digest(&self.buffers(), &[self.step])
+        digest(&self.buffers(), &[self.step], self.plan.train.threads)
     }
 
     /// All of the state but the step, for checkpoints and exports: borrowed, so copy what must outlive the next step.
@@ -346,12 +351,4 @@ fn objective(plan: &RunPlan, phases: &[(Phase, Arc<dyn Recipe>)], step: u64) -> 
     let at = plan.step_micro_batches(step);
     let (phase, recipe) = &phases[at.phase];
     Objective::new(recipe.as_ref(), at.count, u64::from(phase.plan.train.micro_batch))
-}
-
-/// The L2 norm of a buffer of a multiple of [`ROW`] elements: in `f32` inside a row, in `f64` over the rows, so that
-/// long buffers keep their digits.
-fn norm(buffer: &Tensor) -> Result<f64, Error> {
-    let rows = buffer.f_view([-1, ROW as i64])?.f_norm_scalaropt_dim(2, [1], false)?;
-    let sum = rows.f_to_kind(Kind::Double)?.f_square()?.f_sum(Kind::Double)?;
-    Ok(f64::try_from(&sum)?.sqrt())
 }
