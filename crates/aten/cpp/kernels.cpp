@@ -87,21 +87,25 @@ bool accumulate_on_all_threads(int64_t* acc, const T* grad, int64_t n, bool firs
 }
 
 template <int32_t variant>
-void adam(float* param, const float* grad, float* exp_avg, float* exp_avg_sq, int64_t n, const cloze_adam& args) {
+void adam(float* param, uint16_t* rounded, const float* grad, float* exp_avg, float* exp_avg_sq, int64_t n, const cloze_adam& args) {
   const cloze_adam a = args;
   for (int64_t i = 0; i < n; ++i) {
     const float g = a.grad_scale * grad[i];
     const float m = a.beta1 * exp_avg[i] + a.one_minus_beta1 * g;
     const float v = a.beta2 * exp_avg_sq[i] + (a.one_minus_beta2 * g) * g;
-    const float p = param[i];
+    float p = param[i];
     exp_avg[i] = m;
     exp_avg_sq[i] = v;
     if constexpr (variant == CLOZE_ADAM_FAIRSEQ) {
-      param[i] = (p - a.decay * p) - a.step_size * (m / (std::sqrt(v) + a.eps));
+      p = (p - a.decay * p) - a.step_size * (m / (std::sqrt(v) + a.eps));
     } else if constexpr (variant == CLOZE_ADAM_TORCH) {
-      param[i] = p * a.decay - a.step_size * (m / (std::sqrt(v) / a.sqrt_bias_correction2 + a.eps));
+      p = p * a.decay - a.step_size * (m / (std::sqrt(v) / a.sqrt_bias_correction2 + a.eps));
     } else {
-      param[i] = p - a.step_size * (m / (std::sqrt(v) + a.eps) + a.decay * p);
+      p = p - a.step_size * (m / (std::sqrt(v) + a.eps) + a.decay * p);
+    }
+    param[i] = p;
+    if (rounded != nullptr) {
+      cloze::store(rounded[i], p);
     }
   }
 }
@@ -141,6 +145,24 @@ double sum_of_squares(const float* values, int64_t n) {
   return sum;
 }
 
+// The norm of what `sum_of_squares(begin, end)` sums for pieces of fixed length, small enough to be in the cache: added
+// up in order, so that the bits are the same for any number of threads.
+template <class SumOfSquares>
+double norm_of_pieces(int64_t n, const SumOfSquares& sum_of_squares) {
+  const int64_t pieces = (n + kGrain - 1) / kGrain;
+  std::vector<double> sums(static_cast<size_t>(pieces), 0.0);
+  at::parallel_for(0, pieces, 1, [&](int64_t first, int64_t last) {
+    for (int64_t piece = first; piece < last; ++piece) {
+      sums[static_cast<size_t>(piece)] = sum_of_squares(piece * kGrain, std::min(n, (piece + 1) * kGrain));
+    }
+  });
+  double total = 0.0;
+  for (const double sum : sums) {
+    total += sum;
+  }
+  return std::sqrt(total);
+}
+
 } // namespace
 
 cloze_status cloze_fixed_accumulate(int64_t* acc, const void* grad, int64_t n, cloze_gradient kind, int32_t* overflowed) {
@@ -153,25 +175,27 @@ cloze_status cloze_fixed_accumulate(int64_t* acc, const void* grad, int64_t n, c
   });
 }
 
-cloze_status cloze_fixed_restore(const int64_t* acc, float* out, int64_t n, double factor) {
+cloze_status cloze_fixed_restore(const int64_t* acc, float* out, int64_t n, double factor, double* norm) {
   return cloze::guarded([&] {
     const double scale = factor / kScale; // exact but for underflow: a power of two
-    at::parallel_for(0, n, kGrain, [&](int64_t begin, int64_t end) {
+    *norm = norm_of_pieces(n, [=](int64_t begin, int64_t end) {
       for (int64_t i = begin; i < end; ++i) {
         out[i] = static_cast<float>(static_cast<double>(acc[i]) * scale);
       }
+      return sum_of_squares(out + begin, end - begin);
     });
   });
 }
 
-cloze_status cloze_adam_step(float* param, const float* grad, float* exp_avg, float* exp_avg_sq, int64_t n,
-                             const cloze_adam* args) {
+cloze_status cloze_adam_step(float* param, uint16_t* rounded, const float* grad, float* exp_avg, float* exp_avg_sq,
+                             int64_t n, const cloze_adam* args) {
   return cloze::guarded([&] {
-    auto pass = args->variant == CLOZE_ADAM_FAIRSEQ ? adam<CLOZE_ADAM_FAIRSEQ>
-        : args->variant == CLOZE_ADAM_TORCH         ? adam<CLOZE_ADAM_TORCH>
-                                                    : adam<CLOZE_ADAM_NO_BIAS_CORRECTION>;
+    const auto pass = args->variant == CLOZE_ADAM_FAIRSEQ ? adam<CLOZE_ADAM_FAIRSEQ>
+        : args->variant == CLOZE_ADAM_TORCH               ? adam<CLOZE_ADAM_TORCH>
+                                                          : adam<CLOZE_ADAM_NO_BIAS_CORRECTION>;
     at::parallel_for(0, n, kGrain, [&](int64_t begin, int64_t end) {
-      pass(param + begin, grad + begin, exp_avg + begin, exp_avg_sq + begin, end - begin, *args);
+      uint16_t* const to = rounded == nullptr ? nullptr : rounded + begin;
+      pass(param + begin, to, grad + begin, exp_avg + begin, exp_avg_sq + begin, end - begin, *args);
     });
   });
 }
@@ -187,19 +211,6 @@ cloze_status cloze_adam_direction(const float* param, float* grad, float* exp_av
 
 cloze_status cloze_norm(const float* values, int64_t n, double* out) {
   return cloze::guarded([&] {
-    // One partial sum per piece of fixed length, added up in order: the same bits for any number of threads.
-    const int64_t pieces = (n + kGrain - 1) / kGrain;
-    std::vector<double> sums(static_cast<size_t>(pieces), 0.0);
-    at::parallel_for(0, pieces, 1, [&](int64_t first, int64_t last) {
-      for (int64_t piece = first; piece < last; ++piece) {
-        const int64_t end = std::min(n, (piece + 1) * kGrain);
-        sums[static_cast<size_t>(piece)] = sum_of_squares(values + piece * kGrain, end - piece * kGrain);
-      }
-    });
-    double total = 0.0;
-    for (const double sum : sums) {
-      total += sum;
-    }
-    *out = std::sqrt(total);
+    *out = norm_of_pieces(n, [=](int64_t begin, int64_t end) { return sum_of_squares(values + begin, end - begin); });
   });
 }

@@ -30,7 +30,8 @@ struct cloze_gradient {
   int32_t first;    // not 0: replaces what is in the accumulator
 };
 cloze_status cloze_fixed_accumulate(int64_t* acc, const void* grad, int64_t n, cloze_gradient kind, int32_t* overflowed);
-cloze_status cloze_fixed_restore(const int64_t* acc, float* out, int64_t n, double factor);
+// Also leaves the L2 norm of what comes out.
+cloze_status cloze_fixed_restore(const int64_t* acc, float* out, int64_t n, double factor, double* norm);
 
 enum : int32_t { CLOZE_ADAM_FAIRSEQ = 0, CLOZE_ADAM_TORCH = 1, CLOZE_ADAM_NO_BIAS_CORRECTION = 2 };
 struct cloze_adam {
@@ -41,8 +42,9 @@ struct cloze_adam {
   float sqrt_bias_correction2; // TORCH only
   float grad_scale;            // what gradients are multiplied by first
 };
-cloze_status cloze_adam_step(float* param, const float* grad, float* exp_avg, float* exp_avg_sq, int64_t n,
-                             const cloze_adam* args);
+// `rounded` gets the new parameters as bfloat16; it may be null.
+cloze_status cloze_adam_step(float* param, uint16_t* rounded, const float* grad, float* exp_avg, float* exp_avg_sq,
+                             int64_t n, const cloze_adam* args);
 
 // Like cloze_adam_step without bias correction or with it (TORCH), but leaves `param` alone and turns `grad` into the
 // direction m / denominator * step_size + decay * param.

@@ -1,6 +1,8 @@
 //! One step of Adam as one pass over the memory, in the variants that the reference implementations differ in. Knows
 //! no schedule and no parameter groups: the caller passes this step's learning rate and decay.
 
+use std::ptr;
+
 use tch::{Kind, Tensor};
 
 use crate::{Error, check, ffi};
@@ -67,7 +69,8 @@ impl AdamArgs {
 
 /// Updates `param`, `exp_avg` (m) and `exp_avg_sq` (v) in place from `grad`.
 ///
-/// All four are contiguous `Float` tensors with the same number of elements. The arithmetic is `f32`, element by
+/// All four are contiguous `Float` tensors with the same number of elements. `rounded` gets a copy of the new `param`:
+/// contiguous `BFloat16`, equally long, rounded to nearest and ties to even. The arithmetic is `f32`, element by
 /// element, and its bits depend neither on the number of threads nor on where an element lies.
 ///
 /// # Errors
@@ -77,16 +80,24 @@ pub fn step(
     grad: &Tensor,
     exp_avg: &Tensor,
     exp_avg_sq: &Tensor,
+    rounded: Option<&Tensor>,
     args: &AdamArgs,
 ) -> Result<(), Error> {
     let n = checked(param, grad, exp_avg, exp_avg_sq, args)?;
+    if let Some(rounded) = rounded {
+        check::dense("rounded", rounded)?;
+        check::kind("rounded", rounded, &[Kind::BFloat16])?;
+        check::numel("rounded", rounded, n)?;
+    }
     if n == 0 {
         return Ok(());
     }
-    // SAFETY: four contiguous f32 buffers of n elements each, checked above; the scalars live through the call.
+    // SAFETY: four contiguous f32 buffers and, unless it is null, one of bfloat16, of n elements each, checked above;
+    // the scalars live through the call.
     let status = unsafe {
         ffi::cloze_adam_step(
             param.data_ptr().cast::<f32>(),
+            rounded.map_or(ptr::null_mut(), |rounded| rounded.data_ptr().cast::<u16>()),
             grad.data_ptr().cast::<f32>(),
             exp_avg.data_ptr().cast::<f32>(),
             exp_avg_sq.data_ptr().cast::<f32>(),

@@ -97,9 +97,16 @@ unsafe extern "C" {
         kind: Gradient,
         overflowed: *mut i32,
     ) -> Status;
-    pub(crate) fn cloze_fixed_restore(acc: *const i64, out: *mut f32, n: i64, factor: f64) -> Status;
+    pub(crate) fn cloze_fixed_restore(
+        acc: *const i64,
+        out: *mut f32,
+        n: i64,
+        factor: f64,
+        norm: *mut f64,
+    ) -> Status;
     pub(crate) fn cloze_adam_step(
         param: *mut f32,
+        rounded: *mut u16,
         grad: *const f32,
         exp_avg: *mut f32,
         exp_avg_sq: *mut f32,

@@ -75,14 +75,15 @@ fn write(acc: &Tensor, offset: i64, grad: &Tensor, first: bool) -> Result<bool, 
     Ok(overflowed != 0)
 }
 
-/// Converts an accumulator back: `out[i] = acc[i] * 2^-52 * factor`, in one pass.
+/// Converts an accumulator back: `out[i] = acc[i] * 2^-52 * factor`, in one pass. Returns the L2 norm of `out`, summed in
+/// double precision, with the same bits for any number of threads.
 ///
 /// To be exact about the rounding: `acc[i]` is converted to `f64`, multiplied by the `f64` `2^-52 * factor`, and the
 /// product converted to `f32`, each to nearest. `acc` is contiguous `Int64`, `out` contiguous `Float`, equally long.
 ///
 /// # Errors
 /// [`Error::Torch`] for tensors of another kind, device or length.
-pub fn restore(acc: &Tensor, out: &Tensor, factor: f64) -> Result<(), Error> {
+pub fn restore(acc: &Tensor, out: &Tensor, factor: f64) -> Result<f64, Error> {
     check::dense("acc", acc)?;
     check::kind("acc", acc, &[Kind::Int64])?;
     check::dense("out", out)?;
@@ -90,11 +91,11 @@ pub fn restore(acc: &Tensor, out: &Tensor, factor: f64) -> Result<(), Error> {
     let n = acc.numel();
     check::numel("out", out, n)?;
     if n == 0 {
-        return Ok(());
+        return Ok(0.0);
     }
+    let (acc, out) = (acc.data_ptr().cast::<i64>(), out.data_ptr().cast::<f32>());
+    let mut norm = 0.0;
     // SAFETY: both are contiguous memory of n elements of the types checked above.
-    let status = unsafe {
-        ffi::cloze_fixed_restore(acc.data_ptr().cast::<i64>(), out.data_ptr().cast::<f32>(), n as i64, factor)
-    };
-    status.into_result()
+    unsafe { ffi::cloze_fixed_restore(acc, out, n as i64, factor, &mut norm) }.into_result()?;
+    Ok(norm)
 }

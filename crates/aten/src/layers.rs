@@ -71,14 +71,7 @@ pub fn attention_weights(
     let Drops { seed, threshold } = drops;
     // SAFETY: live tensors, and null for none.
     returned(|out| unsafe {
-        ffi::cloze_attention_weights(
-            handle(scores),
-            optional(mask),
-            scale,
-            seed,
-            u32::from(threshold),
-            out,
-        )
+        ffi::cloze_attention_weights(handle(scores), optional(mask), scale, seed, u32::from(threshold), out)
     })
 }
 

@@ -9,7 +9,16 @@ const VARIANTS: [AdamVariant; 3] = [AdamVariant::Fairseq, AdamVariant::Torch, Ad
 
 fn args(variant: AdamVariant, step: u64) -> AdamArgs {
     // A large eps, so that its place in the formula shows.
-    AdamArgs { lr: 3e-3, beta1: 0.9, beta2: 0.98, eps: 1e-3, weight_decay: 0.1, step, grad_scale: 1.0, variant }
+    AdamArgs {
+        lr: 3e-3,
+        beta1: 0.9,
+        beta2: 0.98,
+        eps: 1e-3,
+        weight_decay: 0.1,
+        step,
+        grad_scale: 1.0,
+        variant,
+    }
 }
 
 fn random(n: i64) -> Tensor {
@@ -53,7 +62,7 @@ fn follows_the_formulas_for_many_steps() {
         let mut expected: Vec<_> = doubles(&param).into_iter().map(|p| (p, 0.0, 0.0)).collect();
         for t in 1..=20 {
             let grad = random(n);
-            step(&param, &grad, &m, &v, &args(variant, t)).unwrap();
+            step(&param, &grad, &m, &v, None, &args(variant, t)).unwrap();
             for ((p, m, v), g) in expected.iter_mut().zip(doubles(&grad)) {
                 (*p, *m, *v) = reference(*p, g, *m, *v, &args(variant, t));
             }
@@ -72,7 +81,7 @@ fn follows_the_formulas_for_many_steps() {
 fn the_variants_differ() {
     let updated = VARIANTS.map(|variant| {
         let param = zeros(1) + 1.0;
-        step(&param, &(zeros(1) + 1e-3), &zeros(1), &zeros(1), &args(variant, 1)).unwrap();
+        step(&param, &(zeros(1) + 1e-3), &zeros(1), &zeros(1), None, &args(variant, 1)).unwrap();
         param.double_value(&[0])
     });
     for (i, j) in [(0, 1), (0, 2), (1, 2)] {
@@ -93,7 +102,7 @@ fn torch_is_what_pytorch_does() {
     for t in 1..=10 {
         let grad = random(501);
         optimizer.backward_step(&(&theirs * &grad).sum(Kind::Float));
-        step(&ours, &grad, &m, &v, &AdamArgs { step: t, ..a }).unwrap();
+        step(&ours, &grad, &m, &v, None, &AdamArgs { step: t, ..a }).unwrap();
         let difference = (&ours - theirs.detach()).abs().max().double_value(&[]);
         assert!(difference < 1e-6, "step {t}: {difference}");
     }
@@ -106,10 +115,27 @@ fn scaling_in_the_step_is_scaling_before_it() {
     for variant in VARIANTS {
         let [scaled, before] = [(1.0, &g * factor), (factor, g.copy())].map(|(grad_scale, grad)| {
             let (param, m, v) = (p.copy(), zeros(1_001), zeros(1_001));
-            step(&param, &grad, &m, &v, &AdamArgs { grad_scale, ..args(variant, 1) }).unwrap();
+            step(&param, &grad, &m, &v, None, &AdamArgs { grad_scale, ..args(variant, 1) }).unwrap();
             [param, m, v]
         });
         assert_eq!(scaled, before, "{variant:?}");
+    }
+}
+
+#[test]
+fn the_rounded_copy_is_libtorchs() {
+    tch::manual_seed(6);
+    let n = 1_003;
+    for variant in VARIANTS {
+        let (param, rounded) = (random(n), zeros(n).to_kind(Kind::BFloat16));
+        let _large = param.get(7).fill_(3.4e38);
+        step(&param, &random(n), &zeros(n), &zeros(n), Some(&rounded), &args(variant, 1)).unwrap();
+        let bytes = |tensor: &Tensor| aten::bytes(tensor).unwrap().to_vec();
+        assert!(bytes(&rounded) == bytes(&param.to_kind(Kind::BFloat16)), "{variant:?}");
+        // What is no number may be any of those that are none.
+        let _nan = param.get(7).fill_(f64::NAN);
+        step(&param, &random(n), &zeros(n), &zeros(n), Some(&rounded), &args(variant, 1)).unwrap();
+        assert!(rounded.get(7).double_value(&[]).is_nan());
     }
 }
 
@@ -138,7 +164,7 @@ fn an_element_does_not_see_its_neighbours() {
         let run = |start: i64, len: i64, threads: i32| {
             tch::set_num_threads(threads);
             let [p, g, m, v] = inputs.each_ref().map(|tensor| tensor.narrow(0, start, len).copy());
-            step(&p, &g, &m, &v, &args(variant, 3)).unwrap();
+            step(&p, &g, &m, &v, None, &args(variant, 3)).unwrap();
             [p, m, v].map(|tensor| aten::bytes(&tensor).unwrap().to_vec())
         };
         let whole = run(0, n, 2);
@@ -158,10 +184,11 @@ fn wrong_arguments_are_refused() {
     let good = args(AdamVariant::Torch, 1);
     let t = zeros(4);
     let refused = |result: Result<(), Error>| assert!(matches!(result, Err(Error::Torch(_))), "{result:?}");
-    refused(step(&t, &zeros(3), &t, &t, &good));
-    refused(step(&t, &zeros(4).to_kind(Kind::Double), &zeros(4), &zeros(4), &good));
-    refused(step(&zeros(4).expand([4, 4], false), &zeros(16), &zeros(16), &zeros(16), &good));
-    refused(step(&t, &zeros(4), &zeros(4), &zeros(4), &AdamArgs { step: 0, ..good }));
-    refused(step(&t, &zeros(4), &zeros(4), &zeros(4), &AdamArgs { beta2: 1.0, ..good }));
-    assert_eq!(step(&zeros(0), &zeros(0), &zeros(0), &zeros(0), &good), Ok(()));
+    refused(step(&t, &zeros(3), &t, &t, None, &good));
+    refused(step(&t, &zeros(4).to_kind(Kind::Double), &zeros(4), &zeros(4), None, &good));
+    refused(step(&zeros(4).expand([4, 4], false), &zeros(16), &zeros(16), &zeros(16), None, &good));
+    refused(step(&t, &zeros(4), &zeros(4), &zeros(4), Some(&zeros(4)), &good));
+    refused(step(&t, &zeros(4), &zeros(4), &zeros(4), None, &AdamArgs { step: 0, ..good }));
+    refused(step(&t, &zeros(4), &zeros(4), &zeros(4), None, &AdamArgs { beta2: 1.0, ..good }));
+    assert_eq!(step(&zeros(0), &zeros(0), &zeros(0), &zeros(0), None, &good), Ok(()));
 }

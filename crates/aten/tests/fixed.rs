@@ -115,7 +115,8 @@ fn the_sum_depends_on_neither_order_nor_threads() {
             assert!(!accumulate(&acc, 0, &grads[i]).unwrap());
         }
         let out = Tensor::zeros([n], (Kind::Float, Device::Cpu));
-        restore(&acc, &out, 0.25).unwrap();
+        let norm = restore(&acc, &out, 0.25).unwrap();
+        assert_eq!(norm, aten::adam::norm(&out).unwrap());
         (ints(&acc), aten::bytes(&out).unwrap().to_vec())
     };
     let first = sum(&[0, 1, 2, 3], 1);
@@ -159,7 +160,7 @@ fn wrong_arguments_are_refused() {
     refused(accumulate(&floats(4), 0, &floats(4)).map(drop));
     refused(accumulate(&acc, 0, &floats(4).to_kind(Kind::Double)).map(drop));
     refused(accumulate(&acc, 0, &Tensor::new()).map(drop));
-    refused(restore(&acc, &floats(3), 1.0));
-    refused(restore(&acc, &floats(8).reshape([4, 2]).select(1, 0), 1.0));
+    refused(restore(&acc, &floats(3), 1.0).map(drop));
+    refused(restore(&acc, &floats(8).reshape([4, 2]).select(1, 0), 1.0).map(drop));
     assert_eq!(accumulate(&acc, 4, &floats(0)), Ok(false));
 }

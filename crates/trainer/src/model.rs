@@ -18,6 +18,7 @@ pub struct Model {
     pub(crate) weights: Tensor,
     /// The weights that the network computes with: `weights` itself, or a copy in another precision.
     computed: Tensor,
+    precision: Precision,
     /// Views of `computed` that are trained, as autograd sees them, and where they begin.
     pub(crate) leaves: Vec<Tensor>,
     pub(crate) leaf_starts: Vec<i64>,
@@ -141,13 +142,18 @@ impl Model {
         }
         let network = recipe.build(&parameters.into_iter().collect::<Parameters>());
         let missing = layout.slots.iter().map(|slot| slot.spec.name.clone()).collect();
-        Ok(Model { layout, weights, computed, leaves, leaf_starts, network, missing })
+        Ok(Model { layout, weights, computed, precision, leaves, leaf_starts, network, missing })
+    }
+
+    /// The copy of the weights that the network computes with, if it does not compute with the weights themselves.
+    pub(crate) fn rounded(&self) -> Option<&Tensor> {
+        (self.precision != Precision::Fp32).then_some(&self.computed)
     }
 
     /// Brings what the network computes with up to the weights, after these have changed.
     pub(crate) fn refresh(&mut self) -> Result<(), Error> {
-        if self.computed.f_kind()? != Kind::Float {
-            no_grad(|| self.computed.f_copy_(&self.weights))?;
+        if let Some(rounded) = self.rounded() {
+            no_grad(|| rounded.shallow_clone().f_copy_(&self.weights))?;
         }
         Ok(())
     }

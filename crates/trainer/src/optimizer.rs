@@ -3,14 +3,16 @@
 
 use aten::adam::{AdamArgs, AdamVariant};
 use plan::{Optimizer, OptimizerKind};
-use tch::Tensor;
+use tch::{Tensor, no_grad};
 
 use crate::Error;
 use crate::layout::Layout;
 
-/// The buffers of an update: `Float` [N] each.
+/// The buffers of an update: `Float` [N] each, but for `rounded`.
 pub(crate) struct Buffers<'a> {
     pub weights: &'a Tensor,
+    /// A copy of the weights, `BFloat16`, if the network computes with one.
+    pub rounded: Option<&'a Tensor>,
     pub gradient: &'a Tensor,
     pub exp_avg: &'a Tensor,
     pub exp_avg_sq: &'a Tensor,
@@ -19,7 +21,7 @@ pub(crate) struct Buffers<'a> {
 impl Buffers<'_> {
     fn part(&self, start: usize, len: usize) -> Result<[Tensor; 4], Error> {
         let part = |buffer: &Tensor| buffer.f_narrow(0, start as i64, len as i64);
-        let Buffers { weights, gradient, exp_avg, exp_avg_sq } = self;
+        let Buffers { weights, gradient, exp_avg, exp_avg_sq, .. } = self;
         Ok([part(weights)?, part(gradient)?, part(exp_avg)?, part(exp_avg_sq)?])
     }
 }
@@ -60,8 +62,13 @@ pub(crate) fn update(
         let weight_decay = if span.decay { optimizer.weight_decay } else { 0.0 };
         let [weights, gradient, exp_avg, exp_avg_sq] = buffers.part(span.start, span.len)?;
         let args = AdamArgs { lr, beta1, beta2, eps, weight_decay, step, grad_scale, variant };
-        let rule = if is_lamb { aten::adam::direction } else { aten::adam::step };
-        rule(&weights, &gradient, &exp_avg, &exp_avg_sq, &args)?;
+        if is_lamb {
+            aten::adam::direction(&weights, &gradient, &exp_avg, &exp_avg_sq, &args)?;
+        } else {
+            let rounded = buffers.rounded.map(|copy| copy.f_narrow(0, span.start as i64, span.len as i64));
+            let rounded = rounded.transpose()?;
+            aten::adam::step(&weights, &gradient, &exp_avg, &exp_avg_sq, rounded.as_ref(), &args)?;
+        }
     }
     if is_lamb { walk(layout, buffers, lr, optimizer.decay_exempts_bias_and_norm) } else { Ok(()) }
 }
@@ -78,6 +85,9 @@ fn walk(layout: &Layout, buffers: &Buffers<'_>, lr: f64, exempt: bool) -> Result
         };
         let trust = if norms.iter().all(|&norm| norm > 0.0) { norms[0] / norms[1] } else { 1.0 };
         let _moved = weights.f_sub_(&direction.f_mul_scalar(lr * trust)?)?;
+    }
+    if let Some(rounded) = buffers.rounded {
+        no_grad(|| rounded.shallow_clone().f_copy_(buffers.weights))?;
     }
     Ok(())
 }

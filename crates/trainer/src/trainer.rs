@@ -112,14 +112,15 @@ impl Trainer {
             return Err(Error::IncompleteStep { step, expected, found });
         }
         let sum = self.accumulator.f_narrow(0, 0, n as i64)?;
-        fixed::restore(&sum, &self.gradient, self.objective.correction(&total))?;
+        let grad_norm = fixed::restore(&sum, &self.gradient, self.objective.correction(&total))?;
+        let counts = self.accumulator.f_narrow(0, n as i64, Tally::LEN as i64)?;
         let reduced = Reduced {
             loss: self.objective.loss(&total),
             measures: self.objective.measures(&total),
             targets: total.targets[0],
             tokens: total.tokens,
-            grad_norm: aten::adam::norm(&self.gradient)?,
-            digest: digest(&[&self.accumulator], &[], self.plan.train.threads)?,
+            grad_norm,
+            digest: digest(&[&self.gradient, &counts], &[], self.plan.train.threads)?,
             overflowed: total.overflowed > 0,
         };
         self.reduced = Some(reduced.clone());
@@ -140,13 +141,13 @@ impl Trainer {
             let grad_scale = optimizer::clip(phase.train.clip_norm, reduced.grad_norm);
             let buffers = Buffers {
                 weights: &self.model.weights,
+                rounded: self.model.rounded(),
                 gradient: &self.gradient,
                 exp_avg: &self.exp_avg,
                 exp_avg_sq: &self.exp_avg_sq,
             };
             let step = optimizer::Step { number: step + 1, learning_rate, grad_scale };
             optimizer::update(&phase.optimizer, &self.model.layout, &buffers, &step)?;
-            self.model.refresh()?;
         }
         self.step += 1;
         Ok(Applied { step, learning_rate, skipped: reduced.overflowed })
