@@ -47,6 +47,10 @@ enum Command {
     Stop(commands::stop::Arguments),
     /// The checkpoints of a run.
     Checkpoints(commands::checkpoints::Arguments),
+    /// Check that a run's record is unbroken and tells of every step once.
+    Verify(commands::verify::Arguments),
+    /// Try a run on simulated workers that fail: what is lost, and how long it takes.
+    Simulate(commands::simulate::Arguments),
     /// Write a checkpoint as a Hugging Face directory.
     Export(commands::export::Arguments),
     /// Measure a run or an exported model on held-out samples.
@@ -72,6 +76,8 @@ fn main() -> ExitCode {
             Command::Status(arguments) => commands::status::run(arguments).await,
             Command::Stop(arguments) => commands::stop::run(arguments).await,
             Command::Checkpoints(arguments) => commands::checkpoints::run(arguments).await,
+            Command::Verify(arguments) => commands::verify::run(arguments).await,
+            Command::Simulate(arguments) => commands::simulate::run(arguments),
             Command::Export(arguments) => commands::export::run(arguments).await,
             Command::Evaluate(arguments) => commands::evaluate::run(arguments).await,
             Command::FillMask(arguments) => commands::fill_mask::run(arguments).await,

@@ -5,15 +5,15 @@ use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use ledger::{Command, Ending, Event, Ledger, Record, Settings, Start, Status, StepReport, WorkerId};
+use ledger::{Command, Ending, Event, Ledger, Record, Settings, Start, Status, StepReport, Stored, WorkerId};
 use plan::RunPlan;
-use store::{Claim, RunStore, Term};
+use store::{Claim, RunStore, StoreError, Term};
 use tokio::sync::{mpsc, oneshot};
 use wire::v1;
 
 use crate::CoordinatorError;
 use crate::rendezvous::Rendezvous;
-use crate::scribe::{Finished, Scribe, Writing};
+use crate::scribe::{Finished, Scribe, Writing, Written};
 
 /// Messages that wait for one worker. A worker that lets so many pile up does not read: it is lost.
 const OUTBOX: usize = 64;
@@ -173,8 +173,9 @@ pub(crate) async fn start(
     let (events, mut stored) = mpsc::channel(16);
     let (writing, to_write) = mpsc::unbounded_channel();
     let hashes = (job.dataset_hash.clone(), job.tokenizer_hash.clone());
-    let segment = job.run.next_segment().await?;
-    tokio::spawn(Scribe::new(job.run.clone(), term, plan.clone(), hashes, segment, events).run(to_write));
+    let (stored, segments) = take_over_record(&job.run, term).await?;
+    let written = Written { segments, records: stored.records, chain: stored.chain.clone() };
+    tokio::spawn(Scribe::new(job.run.clone(), term, plan.clone(), hashes, written, events).run(to_write));
     let handle = Handle { inbox };
     let forward = handle.inbox.clone();
     tokio::spawn(async move {
@@ -184,7 +185,7 @@ pub(crate) async fn start(
             }
         }
     });
-    let ledger = Ledger::new(settings, Start { term: term.0, durable, head });
+    let ledger = Ledger::new(settings, Start { term: term.0, durable, head, stored });
     let actor = Actor {
         ledger,
         job,
@@ -200,6 +201,29 @@ pub(crate) async fn start(
         ending: None,
     };
     Ok((handle, tokio::spawn(actor.run(queue))))
+}
+
+/// Reads the run's record, and appends a first segment of this term's own: from then on no other coordinator can append,
+/// so that nothing is missing from what was read. Returns what was read, and the number of segments.
+async fn take_over_record(run: &RunStore, term: Term) -> Result<(Stored, u64), CoordinatorError> {
+    loop {
+        let segments = run.ledger().await?;
+        let mut stored = Stored::default();
+        for segment in &segments {
+            for line in segment.text.lines() {
+                let record = Record::from_line(line)
+                    .map_err(|reason| CoordinatorError::Record { segment: segment.number, reason })?;
+                stored.append(segment.term.0, &record);
+            }
+        }
+        let next = segments.len() as u64;
+        match run.append_ledger(term, next, &stored.chain.head(), "").await {
+            Ok(()) => return Ok((stored, next + 1)),
+            // The one before us was faster; unless it is one after us.
+            Err(StoreError::Fenced { .. }) => run.check_term(term).await?,
+            Err(error) => return Err(error.into()),
+        }
+    }
 }
 
 impl Actor {
@@ -290,11 +314,11 @@ impl Actor {
             Command::Disconnect { worker } => {
                 self.sessions.remove(&worker);
             }
-            Command::Open { generation, reason } => {
+            Command::Open { generation, reason, tail } => {
                 self.rendezvous.forget_before(generation.number);
                 self.members = generation.members.len();
                 for (rank, &member) in generation.members.iter().enumerate() {
-                    self.send(member, Kind::Open(wire::open_for(&generation, rank, &reason)));
+                    self.send(member, Kind::Open(wire::open_for(&generation, rank, &reason, &tail)));
                 }
                 let (number, step) = (generation.number, generation.step);
                 tracing::info!(
@@ -312,10 +336,11 @@ impl Actor {
                     self.send(member, Kind::Abort(v1::Abort { generation, reason: reason.clone() }));
                 }
             }
-            Command::Commit { generation, step, members, next } => {
-                let wait = next == ledger::Next::Wait;
+            Command::Commit { generation, step, members, next, tail, recorded } => {
+                let (wait, tail) = (next == ledger::Next::Wait, Some(wire::tail_of(&tail)));
+                let commit = v1::Commit { generation, step, wait, tail, recorded };
                 for member in members {
-                    self.send(member, Kind::Commit(v1::Commit { generation, step, wait }));
+                    self.send(member, Kind::Commit(commit.clone()));
                 }
                 self.show_step(step);
             }

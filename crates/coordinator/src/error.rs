@@ -8,6 +8,16 @@ pub enum CoordinatorError {
     /// The run's storage failed or refused.
     #[error(transparent)]
     Store(#[from] store::StoreError),
+    /// The run's record holds something else.
+    #[error(
+        "segment {segment} of the run's ledger holds what is no record: {reason}; `cloze verify` says more"
+    )]
+    Record {
+        /// The segment.
+        segment: u64,
+        /// What is wrong.
+        reason: String,
+    },
     /// The address could not be served.
     #[error("cannot serve gRPC: {0}")]
     Serve(#[from] tonic::transport::Error),

@@ -1,7 +1,7 @@
 //! Writes what must last, in the order in which it was decided: ledger segments, checkpoint manifests, pruning. One
 //! task, so that a checkpoint is never visible before the records that lead to it. Decides nothing.
 
-use ledger::{Event, PartReport, Record};
+use ledger::{Chain, Event, PartReport, Record};
 use plan::RunPlan;
 use store::{CheckpointManifest, PartMeta, RunStore, StoreError, Term};
 use tokio::sync::{mpsc, oneshot};
@@ -26,6 +26,13 @@ pub(crate) enum Writing {
     Finish(oneshot::Sender<()>),
 }
 
+/// What of the run's record was there before.
+pub(crate) struct Written {
+    pub(crate) segments: u64,
+    pub(crate) records: u64,
+    pub(crate) chain: Chain,
+}
+
 pub(crate) struct Scribe {
     pub(crate) run: RunStore,
     pub(crate) term: Term,
@@ -34,6 +41,9 @@ pub(crate) struct Scribe {
     pub(crate) tokenizer_hash: String,
     pub(crate) events: mpsc::Sender<Event>,
     segment: u64,
+    /// Records that are durable, those of earlier terms included, and the chain over them.
+    recorded: u64,
+    chain: Chain,
     lines: String,
     /// A segment that could not be written: it is tried again as it is, because it may have been written after all.
     pending: Option<String>,
@@ -45,7 +55,7 @@ impl Scribe {
         term: Term,
         plan: RunPlan,
         (dataset_hash, tokenizer_hash): (String, String),
-        segment: u64,
+        written: Written,
         events: mpsc::Sender<Event>,
     ) -> Self {
         Scribe {
@@ -55,7 +65,9 @@ impl Scribe {
             dataset_hash,
             tokenizer_hash,
             events,
-            segment,
+            segment: written.segments,
+            recorded: written.records,
+            chain: written.chain,
             lines: String::new(),
             pending: None,
         }
@@ -68,8 +80,8 @@ impl Scribe {
             tokio::select! {
                 writing = queue.recv() => match writing {
                     Some(Writing::Record(record)) => {
-                        let line = serde_json_line(&record);
-                        self.lines.push_str(&line);
+                        self.lines.push_str(&record.line());
+                        self.lines.push('\n');
                         if self.lines.len() > SEGMENT_BYTES {
                             let _ = self.flush().await;
                         }
@@ -96,12 +108,19 @@ impl Scribe {
                 None if self.lines.is_empty() => return Ok(()),
                 None => std::mem::take(&mut self.lines),
             };
-            if let Err(error) = self.run.append_ledger(self.term, self.segment, &text).await {
+            if let Err(error) =
+                self.run.append_ledger(self.term, self.segment, &self.chain.head(), &text).await
+            {
                 self.pending = Some(text);
                 self.complain(&error).await;
                 return Err(error);
             }
             self.segment += 1;
+            for line in text.lines() {
+                self.recorded += 1;
+                self.chain.append_line(line);
+            }
+            let _ = self.events.send(Event::Recorded { records: self.recorded }).await;
         }
         Ok(())
     }
@@ -159,11 +178,4 @@ impl Scribe {
             let _ = self.events.send(Event::GiveUp { reason }).await;
         }
     }
-}
-
-fn serde_json_line(record: &Record) -> String {
-    // The chain is kept by the ledger; here only the line is needed.
-    let mut line = ledger::Chain::after("").append(record);
-    line.push('\n');
-    line
 }

@@ -1,6 +1,6 @@
 //! What the ledger wants done. Each command says what holds when it is carried out.
 
-use crate::{PartReport, Record, WorkerId};
+use crate::{PartReport, Record, Tail, WorkerId};
 
 /// A fixed set of members that reduce gradients together. Generations only grow.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -79,6 +79,8 @@ pub enum Command {
         generation: Generation,
         /// Why a new one was needed.
         reason: String,
+        /// All records that are not known to be durable, the generation's own at the end.
+        tail: Tail,
     },
     /// Tell the members to drop what they have of the current step. Nothing of it was applied anywhere.
     Abort {
@@ -99,6 +101,10 @@ pub enum Command {
         members: Vec<WorkerId>,
         /// What they do then.
         next: Next,
+        /// The records since the members were last told of any, the step's own at the end.
+        tail: Tail,
+        /// How many records are durable, from the run's first on.
+        recorded: u64,
     },
     /// Append to the run's durable record.
     Record(Record),

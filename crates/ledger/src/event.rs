@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::Tail;
+
 /// A worker process, for as long as it lives.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
@@ -74,6 +76,8 @@ pub enum Event {
         worker: WorkerId,
         /// Updates applied to the weights that it holds; `None` if it holds none.
         applied: Option<u64>,
+        /// What it was told of the run's record and does not know to be durable.
+        tail: Tail,
     },
     /// A worker lives.
     Heartbeat {
@@ -134,6 +138,11 @@ pub enum Event {
         /// Why.
         reason: String,
     },
+    /// Records are durable.
+    Recorded {
+        /// How many, from the run's first on.
+        records: u64,
+    },
     /// The manifest of a checkpoint is stored: the checkpoint exists.
     CheckpointStored {
         /// Updates applied to the weights in it.
@@ -173,7 +182,8 @@ impl Event {
             | Event::Failed { worker, .. }
             | Event::PartStored { worker, .. }
             | Event::PartFailed { worker, .. } => Some(*worker),
-            Event::CheckpointStored { .. }
+            Event::Recorded { .. }
+            | Event::CheckpointStored { .. }
             | Event::CheckpointFailed { .. }
             | Event::GiveUp { .. }
             | Event::Stop { .. }

@@ -4,12 +4,14 @@
 //! This room has no sockets, no storage, no clock and no randomness. It never sees a sample or a weight: a step is a
 //! number, and what its gradient was is a digest.
 
+mod audit;
 mod command;
 mod event;
 mod record;
 mod state;
 
+pub use audit::{Audited, Body, Finding, Segment, Stretch, audit};
 pub use command::{Command, Ending, Generation, Next, StateSource};
 pub use event::{Event, PartReport, StepReport, WorkerId, WorkerInfo};
-pub use record::{Chain, Record};
-pub use state::{Ledger, Phase, Settings, Start, Status};
+pub use record::{Chain, Record, Tail};
+pub use state::{Ledger, Phase, Settings, Start, Status, Stored};

@@ -22,6 +22,16 @@ pub enum Record {
         /// Why.
         reason: String,
     },
+    /// The run goes on from other weights than those of the last committed step: what was committed since is undone.
+    Resumed {
+        /// Updates applied to them.
+        step: u64,
+        /// If they come from a checkpoint, the head of the ledger that it names; empty if a worker holds them. The
+        /// checkpoint may be one that the run had gone back before, if nobody knew that it was stored; then it leads
+        /// on, not back.
+        #[serde(default, skip_serializing_if = "String::is_empty")]
+        checkpoint: String,
+    },
     /// A step was committed: its samples are used, its update is applied.
     Committed {
         /// The generation.
@@ -54,27 +64,112 @@ pub enum Record {
     },
 }
 
+impl Record {
+    /// Updates that a run's record accounts for after this one, if it accounted for `before` up to it.
+    pub fn steps_after(&self, before: u64) -> u64 {
+        match self {
+            Record::Opened { step, .. } | Record::Resumed { step, .. } => *step,
+            Record::Committed { step, .. } => step + 1,
+            Record::Checkpointed { .. } => before,
+        }
+    }
+
+    /// The record that a line of JSON holds.
+    ///
+    /// # Errors
+    /// What is wrong with the line.
+    pub fn from_line(line: &str) -> Result<Self, String> {
+        serde_json::from_str(line).map_err(|error| error.to_string())
+    }
+
+    /// The record as a line of JSON, without the line's end.
+    pub fn line(&self) -> String {
+        serde_json::to_string(self).expect("a record is made of strings and finite numbers")
+    }
+}
+
 fn is_first(phase: &usize) -> bool {
     *phase == 0
 }
 
-/// The hash chain over all records of a term: whoever holds its head can tell whether a line was changed.
+/// The last records of a run, as somebody knows them: a coordinator, or a worker that was told of them. Whatever is not
+/// durable yet is known to every member, so that it is lost only together with the weights that it led to.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Tail {
+    /// The term of the coordinator that told of the last of them.
+    pub term: u64,
+    /// The place of the first of them in the run's record, counted from 0.
+    pub first: u64,
+    /// The records in order.
+    pub records: Vec<Record>,
+}
+
+impl Tail {
+    /// The place behind the last record.
+    pub fn end(&self) -> u64 {
+        self.first + self.records.len() as u64
+    }
+
+    /// Forgets records that are durable: those before place `recorded`.
+    pub fn forget_before(&mut self, recorded: u64) {
+        let known = usize::try_from(recorded.saturating_sub(self.first)).unwrap_or(usize::MAX);
+        drop(self.records.drain(..known.min(self.records.len())));
+        self.first = self.first.max(recorded);
+    }
+
+    /// What it knows from place `from` on; none if it begins later or ends before.
+    pub fn since(&self, from: u64) -> Option<&[Record]> {
+        let skipped = usize::try_from(from.checked_sub(self.first)?).ok()?;
+        self.records.get(skipped..)
+    }
+
+    /// Learns what a coordinator of `term` tells: its records replace those that stand at the same places.
+    pub fn learn(&mut self, news: &Tail) {
+        match usize::try_from(news.first.wrapping_sub(self.first)) {
+            Ok(kept) if news.first >= self.first && kept <= self.records.len() => {
+                self.records.truncate(kept);
+                self.records.extend_from_slice(&news.records);
+            }
+            // What lies between is unknown.
+            _ => (self.first, self.records) = (news.first, news.records.clone()),
+        }
+        self.term = news.term;
+    }
+}
+
+/// The hash chain over all records of a run: whoever holds its head can tell whether a line was changed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Chain(u128);
 
+impl Default for Chain {
+    fn default() -> Self {
+        Chain::new()
+    }
+}
+
 impl Chain {
-    /// A chain that follows on `head`, the head that the newest checkpoint names (empty for a new run).
-    pub fn after(head: &str) -> Self {
-        Chain(xxh3_128(head.as_bytes()))
+    /// The chain of a run that has no records yet.
+    pub fn new() -> Self {
+        Chain(xxh3_128(b""))
     }
 
-    /// Appends one record and returns it as a line of JSON (without the line's end).
+    /// Appends a record and returns it as a line of JSON (without the line's end).
     pub fn append(&mut self, record: &Record) -> String {
-        let line = serde_json::to_string(record).expect("a record is made of strings and finite numbers");
+        let line = record.line();
+        self.append_line(&line);
+        line
+    }
+
+    /// Appends a record that is a line of JSON already.
+    pub fn append_line(&mut self, line: &str) {
         let mut bytes = self.0.to_le_bytes().to_vec();
         bytes.extend_from_slice(line.as_bytes());
         self.0 = xxh3_128(&bytes);
-        line
+    }
+
+    /// The chain with that head, if it is one.
+    pub fn at(head: &str) -> Option<Self> {
+        u128::from_str_radix(head, 16).ok().map(Chain)
     }
 
     /// The head of the chain.
@@ -87,11 +182,39 @@ impl Chain {
 mod tests {
     use super::*;
 
+    fn tail(term: u64, places: std::ops::Range<u64>) -> Tail {
+        let records = places.clone().map(|place| Record::Checkpointed { step: 100 * term + place }).collect();
+        Tail { term, first: places.start, records }
+    }
+
+    #[test]
+    fn a_tail_learns_what_follows_and_what_is_decided_anew() {
+        let mut known = tail(1, 3..7);
+        known.learn(&tail(1, 7..9));
+        assert_eq!(known, tail(1, 3..9));
+        known.forget_before(5);
+        assert_eq!(known, tail(1, 5..9));
+        // Another coordinator did not know of places 7 and 8, and has decided otherwise.
+        known.learn(&tail(2, 7..8));
+        assert_eq!((known.term, known.first, known.end()), (2, 5, 8));
+        assert_eq!(known.since(7), Some(&tail(2, 7..8).records[..]));
+        assert_eq!((known.since(4), known.since(9)), (None, None));
+        assert_eq!(known.since(8), Some(&[][..]));
+        // A gap: what came before is of no use.
+        known.learn(&tail(2, 11..12));
+        assert_eq!(known, tail(2, 11..12));
+        // What is older than all that is known replaces it.
+        known.learn(&tail(3, 4..6));
+        assert_eq!(known, tail(3, 4..6));
+        known.forget_before(9);
+        assert_eq!((known.first, known.end()), (9, 9));
+    }
+
     #[test]
     fn the_head_depends_on_every_record_and_their_order() {
         let record = |step| Record::Checkpointed { step };
         let head = |steps: &[u64]| {
-            let mut chain = Chain::after("");
+            let mut chain = Chain::new();
             steps.iter().for_each(|&step| drop(chain.append(&record(step))));
             chain.head()
         };

@@ -10,7 +10,7 @@ mod members;
 use std::collections::BTreeMap;
 
 use crate::{
-    Chain, Command, Ending, Event, Generation, PartReport, Record, StepReport, WorkerId, WorkerInfo,
+    Chain, Command, Ending, Event, Generation, PartReport, Record, StepReport, Tail, WorkerId, WorkerInfo,
 };
 
 /// Generations in a row that may fail without the loss of a member before the run is given up.
@@ -47,6 +47,31 @@ pub struct Start {
     pub durable: u64,
     /// The head of the ledger that this checkpoint names; empty without one.
     pub head: String,
+    /// The run's record, as far as it is stored.
+    pub stored: Stored,
+}
+
+/// What a run's stored records come to.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Stored {
+    /// The term in which the last of them was stored.
+    pub term: u64,
+    /// How many there are.
+    pub records: u64,
+    /// Updates that they account for.
+    pub steps: u64,
+    /// The chain over them.
+    pub chain: Chain,
+}
+
+impl Stored {
+    /// Takes in the next record, which was stored in `term`.
+    pub fn append(&mut self, term: u64, record: &Record) {
+        self.term = term;
+        self.records += 1;
+        self.steps = record.steps_after(self.steps);
+        self.chain.append(record);
+    }
 }
 
 /// What the run is doing.
@@ -124,6 +149,8 @@ pub struct Ledger {
     /// Committed steps.
     step: u64,
     durable: u64,
+    /// The head of the ledger that the newest checkpoint names.
+    durable_head: String,
     ready: BTreeMap<WorkerId, StepReport>,
     /// Members that could not go on, and since when the first of them.
     failed: BTreeMap<WorkerId, String>,
@@ -134,7 +161,14 @@ pub struct Ledger {
     refused_attempts: u32,
     stopping: bool,
     last_tick: u64,
-    chain: Chain,
+    /// All records, those included that are not durable yet.
+    record: Stored,
+    /// The records that are not known to be durable.
+    tail: Tail,
+    /// The place of the first record that the members of the open generation were not told of.
+    told: u64,
+    /// Before the first generation of the term: what a worker brings of the term before.
+    brought: Option<Tail>,
     last: Option<StepReport>,
 }
 
@@ -151,6 +185,7 @@ impl Ledger {
             reason: "the run starts".to_owned(),
             step: start.durable,
             durable: start.durable,
+            durable_head: start.head,
             ready: BTreeMap::new(),
             failed: BTreeMap::new(),
             failed_since: None,
@@ -159,7 +194,10 @@ impl Ledger {
             refused_attempts: 0,
             stopping: false,
             last_tick: 0,
-            chain: Chain::after(&start.head),
+            tail: Tail { term: start.term, first: start.stored.records, records: Vec::new() },
+            told: start.stored.records,
+            record: start.stored,
+            brought: None,
             last: None,
         }
     }
@@ -202,15 +240,7 @@ impl Ledger {
     fn learn(&mut self, now: u64, event: Event, out: &mut Vec<Command>) {
         match event {
             Event::Hello { worker, info } => self.hello(now, worker, info, out),
-            Event::Prepared { worker, applied } => {
-                if let Some(known) = self.workers.get_mut(&worker) {
-                    (known.prepared, known.applied) = (true, applied);
-                    if self.generations == 0 {
-                        // A coordinator that comes back learns from the workers how far the run had come.
-                        self.step = self.step.max(applied.unwrap_or(0));
-                    }
-                }
-            }
+            Event::Prepared { worker, applied, tail } => self.prepared(worker, applied, tail),
             Event::Heartbeat { .. } => {}
             Event::Lost { worker, reason } => self.lose(worker, &reason, out),
             Event::Leave { worker } => {
@@ -238,11 +268,8 @@ impl Ledger {
             Event::PartFailed { worker, step, reason } => {
                 self.refuse_attempt(step, &format!("{worker} could not store its part: {reason}"), out);
             }
-            Event::CheckpointStored { step } => {
-                self.attempts.remove(&step);
-                self.durable = self.durable.max(step);
-                self.record(Record::Checkpointed { step }, out);
-            }
+            Event::Recorded { records } => self.tail.forget_before(records),
+            Event::CheckpointStored { step } => self.checkpoint_stored(step, out),
             Event::CheckpointFailed { step, reason } => self.refuse_attempt(step, &reason, out),
             Event::GiveUp { reason } => self.end(Ending::Failed(reason), out),
             Event::Stop { reason } => {
@@ -262,6 +289,8 @@ impl Ledger {
         }
         self.dismiss_the_leaving(out);
         if self.generation.is_none() {
+            // A checkpoint that was on its way when all who held the weights were lost.
+            self.step = self.step.max(self.durable);
             if self.step >= self.settings.steps || self.stopping {
                 self.finish(out);
             } else {
@@ -271,8 +300,16 @@ impl Ledger {
     }
 
     fn record(&mut self, record: Record, out: &mut Vec<Command>) {
-        self.chain.append(&record);
+        self.record.append(self.term, &record);
+        self.tail.records.push(record.clone());
         out.push(Command::Record(record));
+    }
+
+    /// The records from place `from` on, for members that know those before. From now on they know these.
+    fn tell(&mut self, from: u64) -> Tail {
+        let records = self.tail.since(from).unwrap_or_default().to_vec();
+        self.told = self.tail.end();
+        Tail { term: self.term, first: from, records }
     }
 
     fn end(&mut self, ending: Ending, out: &mut Vec<Command>) {

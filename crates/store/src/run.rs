@@ -60,6 +60,8 @@ pub struct Segment {
     pub number: u64,
     /// Who wrote it.
     pub term: Term,
+    /// Hash of all lines before it, as its writer knew them.
+    pub chain: String,
     /// The lines; empty, or with a line end after the last one.
     pub text: String,
 }
@@ -69,6 +71,7 @@ pub struct Segment {
 struct SegmentHead {
     segment: u64,
     term: Term,
+    chain: String,
 }
 
 /// A term object. The claim is random, so that a claimer knows its own.
@@ -250,14 +253,20 @@ impl RunStore {
         Ok(segments.last().map_or(0, |last| last + 1))
     }
 
-    /// Appends lines to the ledger as segment `number`, which must be the next one. Appending the same again
-    /// is no error. The lines are durable when this returns.
+    /// Appends lines to the ledger as segment `number`, which must be the next one; `chain` is a hash of all lines
+    /// before. Appending the same again is no error. The lines are durable when this returns.
     ///
     /// # Errors
     /// [`StoreError::Fenced`] if somebody else wrote that segment, or has a higher term: decide nothing more.
-    pub async fn append_ledger(&self, term: Term, number: u64, lines: &str) -> Result<(), StoreError> {
+    pub async fn append_ledger(
+        &self,
+        term: Term,
+        number: u64,
+        chain: &str,
+        lines: &str,
+    ) -> Result<(), StoreError> {
         self.check_term(term).await?;
-        let mut text = json(&SegmentHead { segment: number, term });
+        let mut text = json(&SegmentHead { segment: number, term, chain: chain.to_owned() });
         text.push('\n');
         text.push_str(lines);
         if !text.ends_with('\n') {
@@ -266,6 +275,22 @@ impl RunStore {
         let name = segment_name(number);
         let text = bytes::Bytes::from(text);
         retry(&name, || self.at.put_once(&name, text.clone())).await
+    }
+
+    /// All segments that are there, in order, each by itself: for looking at a ledger that may be broken.
+    ///
+    /// # Errors
+    /// If they cannot be listed.
+    pub async fn segments(&self) -> Result<Vec<(u64, Result<Segment, StoreError>)>, StoreError> {
+        let numbers = self.numbered(LEDGER, "segment-", ".jsonl").await?;
+        let segment = |number| async move { (number, self.segment(number).await) };
+        Ok(stream::iter(numbers).map(segment).buffered(READS).collect().await)
+    }
+
+    async fn segment(&self, number: u64) -> Result<Segment, StoreError> {
+        let name = segment_name(number);
+        let bytes = retry(&name, || self.at.get(&name)).await?;
+        self.parse_segment(number, text(self.at.place(&name), &bytes)?)
     }
 
     /// The whole ledger, in order.
@@ -279,15 +304,8 @@ impl RunStore {
         {
             return Err(self.broken(missing, "it is missing, though later ones are there".into()));
         }
-        let segments: Vec<Segment> = stream::iter(numbers)
-            .map(|number| async move {
-                let name = segment_name(number);
-                let bytes = retry(&name, || self.at.get(&name)).await?;
-                self.parse_segment(number, text(self.at.place(&name), &bytes)?)
-            })
-            .buffered(READS)
-            .try_collect()
-            .await?;
+        let segments: Vec<Segment> =
+            stream::iter(numbers).map(|number| self.segment(number)).buffered(READS).try_collect().await?;
         for pair in segments.windows(2) {
             if pair[1].term < pair[0].term {
                 let reason = format!("term {} follows on term {}", pair[1].term, pair[0].term);
@@ -307,7 +325,7 @@ impl RunStore {
         if head.segment != number {
             return Err(self.broken(number, format!("it says that it is segment {}", head.segment)));
         }
-        Ok(Segment { number, term: head.term, text: lines.to_owned() })
+        Ok(Segment { number, term: head.term, chain: head.chain, text: lines.to_owned() })
     }
 
     fn broken(&self, segment: u64, reason: String) -> StoreError {

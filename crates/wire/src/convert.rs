@@ -1,6 +1,8 @@
 //! Messages to events, decisions to messages.
 
-use ledger::{Event, Generation, PartReport, StateSource, Status, StepReport, WorkerId, WorkerInfo};
+use ledger::{
+    Event, Generation, PartReport, Record, StateSource, Status, StepReport, Tail, WorkerId, WorkerInfo,
+};
 use thiserror::Error;
 
 use crate::v1;
@@ -14,6 +16,9 @@ pub enum Malformed {
     /// A message at the wrong time.
     #[error("`{0}` must be the first message of a session, and only that")]
     OutOfPlace(&'static str),
+    /// A record that is none.
+    #[error("a record cannot be read: {0}")]
+    Record(String),
     /// The peer speaks another version.
     #[error(
         "protocol version {theirs}, but this is version {}: install the same release on all machines",
@@ -48,7 +53,10 @@ pub fn event_of(worker: WorkerId, message: v1::WorkerMessage) -> Result<Event, M
     use v1::worker_message::Kind;
     Ok(match message.kind.ok_or(Malformed::Missing("kind"))? {
         Kind::Hello(_) => return Err(Malformed::OutOfPlace("hello")),
-        Kind::Prepared(prepared) => Event::Prepared { worker, applied: prepared.applied },
+        Kind::Prepared(prepared) => {
+            let tail = prepared.tail.map(tail_from).transpose()?.unwrap_or_default();
+            Event::Prepared { worker, applied: prepared.applied, tail }
+        }
         Kind::Heartbeat(_) => Event::Heartbeat { worker },
         Kind::Ready(ready) => Event::Ready {
             worker,
@@ -77,6 +85,18 @@ pub fn event_of(worker: WorkerId, message: v1::WorkerMessage) -> Result<Event, M
     })
 }
 
+/// Records as the ledger keeps them.
+pub(crate) fn tail_from(tail: v1::Tail) -> Result<Tail, Malformed> {
+    let v1::Tail { term, first, records } = tail;
+    let records = records.iter().map(|line| Record::from_line(line)).collect::<Result<_, _>>();
+    Ok(Tail { term, first, records: records.map_err(Malformed::Record)? })
+}
+
+/// Records as a message.
+pub fn tail_of(tail: &Tail) -> v1::Tail {
+    v1::Tail { term: tail.term, first: tail.first, records: tail.records.iter().map(Record::line).collect() }
+}
+
 fn report_of(report: v1::StepReport) -> StepReport {
     let v1::StepReport { loss, targets, tokens, grad_norm, digest, overflowed, measures } = report;
     let measures = measures.into_iter().map(|measure| (measure.name, measure.value)).collect();
@@ -91,7 +111,7 @@ pub fn step_report(report: &StepReport) -> v1::StepReport {
 }
 
 /// What the member of a given rank is told when a generation opens.
-pub fn open_for(generation: &Generation, rank: usize, reason: &str) -> v1::Open {
+pub fn open_for(generation: &Generation, rank: usize, reason: &str, tail: &Tail) -> v1::Open {
     let source = match generation.sources[rank] {
         StateSource::Keep => v1::StateSource::Keep,
         StateSource::Receive => v1::StateSource::Receive,
@@ -105,6 +125,7 @@ pub fn open_for(generation: &Generation, rank: usize, reason: &str) -> v1::Open 
         source: source.into(),
         broadcast: generation.needs_broadcast(),
         reason: reason.to_owned(),
+        tail: Some(tail_of(tail)),
     }
 }
 

@@ -2,6 +2,7 @@
 //! commands. A message that lacks what it must have becomes an error here and nowhere else.
 
 mod convert;
+mod told;
 
 /// The generated messages, client and server. Documented in `proto/cloze/v1/coordinator.proto`.
 #[allow(missing_docs, clippy::all, clippy::too_many_lines)]
@@ -9,7 +10,8 @@ pub mod v1 {
     tonic::include_proto!("cloze.v1");
 }
 
-pub use convert::{Malformed, event_of, hello_of, open_for, status_of, step_report};
+pub use convert::{Malformed, event_of, hello_of, open_for, status_of, step_report, tail_of};
+pub use told::Told;
 
 /// The version of the protocol; it changes when an old worker could misunderstand a new coordinator.
-pub const PROTOCOL: u32 = 2;
+pub const PROTOCOL: u32 = 3;

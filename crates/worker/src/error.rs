@@ -29,6 +29,9 @@ pub enum WorkerError {
         /// What was wrong.
         reason: String,
     },
+    /// A message of the coordinator lacks something. Install the same release on all machines.
+    #[error("a message of the coordinator cannot be understood: {0}")]
+    Malformed(#[from] wire::Malformed),
     /// The plan does not fit this program or the dataset.
     #[error(transparent)]
     Plan(#[from] plan::ConfigError),

@@ -8,10 +8,10 @@ use store::{PartName, RunStore, Tensor};
 use tokio::runtime::Handle;
 use tokio::sync::mpsc::UnboundedSender;
 use tonic::transport::Channel;
-use wire::v1;
 use wire::v1::coordinator_client::CoordinatorClient;
 use wire::v1::coordinator_message::Kind;
 use wire::v1::worker_message;
+use wire::{Told, v1};
 
 use crate::feed::Feed;
 use crate::interrupt::Interrupt;
@@ -53,6 +53,8 @@ pub(crate) struct Member {
     pub(crate) client: Option<CoordinatorClient<Channel>>,
     /// The session that the orders at hand belong to.
     pub(crate) session: u64,
+    /// What was decided and may not be durable: a coordinator that comes back wants to know.
+    pub(crate) told: Told,
 }
 
 impl Member {
@@ -62,7 +64,8 @@ impl Member {
             match self.next_order()? {
                 Order::Welcome(client, session) => self.welcome(client, session),
                 Order::Disconnected => self.engine.leave(),
-                Order::Message(Kind::Open(open)) => {
+                Order::Message(Kind::Open(mut open)) => {
+                    self.told.learn(open.tail.take())?;
                     let over = self.generation(&open);
                     self.engine.leave();
                     match over {
@@ -242,6 +245,8 @@ impl Member {
                     if commit.generation == generation && commit.step == step =>
                 {
                     self.engine.apply()?;
+                    self.told.learn(commit.tail)?;
+                    self.told.forget_before(commit.recorded);
                     return Ok(commit.wait.then_some(Over::Generation));
                 }
                 order => {
@@ -323,7 +328,8 @@ impl Member {
     }
 
     fn say_what_it_holds(&self) {
-        self.say(worker_message::Kind::Prepared(v1::Prepared { applied: self.engine.applied() }));
+        let (applied, tail) = (self.engine.applied(), Some(self.told.tail()));
+        self.say(worker_message::Kind::Prepared(v1::Prepared { applied, tail }));
     }
 
     fn next_order(&self) -> Result<Order, WorkerError> {

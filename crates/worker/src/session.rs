@@ -10,10 +10,10 @@ use tokio::time::Instant;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::Streaming;
 use tonic::transport::{Channel, Endpoint};
-use wire::v1;
 use wire::v1::coordinator_client::CoordinatorClient;
 use wire::v1::coordinator_message::Kind;
 use wire::v1::worker_message;
+use wire::{Told, v1};
 
 use crate::interrupt::Interrupt;
 use crate::member::{Member, Order};
@@ -232,6 +232,7 @@ impl Session {
                 address,
                 client: None,
                 session: 0,
+                told: Told::default(),
             }
             .serve()
         };

@@ -3,14 +3,19 @@
 use std::collections::BTreeMap;
 
 use super::{Attempt, FINAL_CHECKPOINT_ATTEMPTS, Ledger, Phase};
-use crate::{Command, Ending, PartReport, WorkerId};
+use crate::{Command, Ending, PartReport, Record, WorkerId};
 
 impl Ledger {
     pub(super) fn start_checkpoint(&mut self, members: Vec<WorkerId>, out: &mut Vec<Command>) {
+        self.record_what_was_brought(out);
+        if self.record.steps != self.step {
+            // The last steps were lost with those who held their weights.
+            self.record(Record::Resumed { step: self.step, checkpoint: String::new() }, out);
+        }
         let attempt = Attempt {
             members: members.clone(),
             parts: BTreeMap::new(),
-            head: self.chain.head(),
+            head: self.record.chain.head(),
             loss: self.last.as_ref().map(|report| report.loss),
         };
         self.attempts.insert(self.step, attempt);
@@ -42,7 +47,9 @@ impl Ledger {
         if attempt.members.len() != of as usize || attempt.members.get(index as usize) != Some(&worker) {
             return; // An attempt that was given up; its parts are orphans.
         }
-        attempt.parts.insert(index, part);
+        if attempt.parts.insert(index, part).is_some() {
+            return; // Told twice.
+        }
         if attempt.parts.len() < attempt.members.len() {
             return;
         }
@@ -57,6 +64,21 @@ impl Ledger {
         }
         let (ledger_head, loss) = (attempt.head.clone(), attempt.loss);
         out.push(Command::CommitCheckpoint { step, parts, ledger_head, loss });
+    }
+
+    /// A checkpoint can be seen.
+    pub(super) fn checkpoint_stored(&mut self, step: u64, out: &mut Vec<Command>) {
+        // Told twice, or of an attempt that was given up: there may be another by now.
+        let Some(attempt) = self.attempts.remove(&step) else { return };
+        if step >= self.durable {
+            (self.durable, self.durable_head) = (step, attempt.head);
+        }
+        self.record(Record::Checkpointed { step }, out);
+    }
+
+    pub(super) fn record_going_on_from_the_checkpoint(&mut self, out: &mut Vec<Command>) {
+        let (step, checkpoint) = (self.durable, self.durable_head.clone());
+        self.record(Record::Resumed { step, checkpoint }, out);
     }
 
     /// Storage did not take a checkpoint.
@@ -76,8 +98,12 @@ impl Ledger {
     /// All steps are committed, or the run is being stopped: store the weights, then let everybody go.
     pub(super) fn finish(&mut self, out: &mut Vec<Command>) {
         self.phase = Phase::Finishing;
+        self.record_what_was_brought(out);
         let ending = if self.step >= self.settings.steps { Ending::Completed } else { Ending::Stopped };
         if self.durable >= self.step {
+            if self.record.steps != self.step {
+                self.record_going_on_from_the_checkpoint(out);
+            }
             return self.end(ending, out);
         }
         if self.attempts.contains_key(&self.step) {

@@ -46,6 +46,10 @@ impl Ledger {
                 self.workers.get_mut(member).expect("a member is a worker").applied = None;
             }
         }
+        self.record_what_was_brought(out);
+        if sources[0] == StateSource::Restore && self.step > 0 {
+            self.record_going_on_from_the_checkpoint(out);
+        }
         self.generations += 1;
         let generation = Generation { number: self.generations, members, step: self.step, sources };
         let reason = std::mem::take(&mut self.reason);
@@ -61,7 +65,8 @@ impl Ledger {
         );
         self.generation = Some(generation.clone());
         self.phase = Phase::Running;
-        out.push(Command::Open { generation, reason });
+        let tail = self.tell(self.tail.first);
+        out.push(Command::Open { generation, reason, tail });
     }
 
     /// Ends the open generation without committing the step in flight.
@@ -117,7 +122,15 @@ impl Ledger {
         }
         let next = if self.must_regroup(&open) { Next::Wait } else { Next::Continue };
         let members = open.members.clone();
-        out.push(Command::Commit { generation: open.number, step, members: members.clone(), next });
+        let (tail, recorded) = (self.tell(self.told), self.tail.first);
+        out.push(Command::Commit {
+            generation: open.number,
+            step,
+            members: members.clone(),
+            next,
+            tail,
+            recorded,
+        });
         if next == Next::Wait {
             (self.generation, self.phase) = (None, Phase::Gathering);
             self.reason = "members come or go".to_owned();

@@ -1,7 +1,7 @@
 //! Who is there: workers come, fall silent, are lost, leave.
 
 use super::{FINAL_CHECKPOINT_ATTEMPTS, Ledger, Worker};
-use crate::{Command, WorkerId, WorkerInfo};
+use crate::{Command, Tail, WorkerId, WorkerInfo};
 
 impl Ledger {
     pub(super) fn hello(&mut self, now: u64, worker: WorkerId, info: WorkerInfo, out: &mut Vec<Command>) {
@@ -17,6 +17,38 @@ impl Ledger {
         }
         let known = Worker { info, last_heard: now, prepared: false, applied: None, leaving: false };
         self.workers.insert(worker, known);
+    }
+
+    /// A worker says what it holds.
+    pub(super) fn prepared(&mut self, worker: WorkerId, applied: Option<u64>, tail: Tail) {
+        let Some(known) = self.workers.get_mut(&worker) else { return };
+        (known.prepared, known.applied) = (true, applied);
+        if self.generations == 0 {
+            self.take_up(tail);
+        }
+    }
+
+    /// A coordinator that comes back learns from the workers how far the run had come, and what was decided without
+    /// becoming durable. Weights that no record accounts for are not used: nobody could say what is in them.
+    fn take_up(&mut self, tail: Tail) {
+        let end = self.tail.end();
+        let newest = self.brought.as_ref().map_or((self.record.term, end), |tail| (tail.term, tail.end()));
+        if (tail.term, tail.end()) > newest && tail.since(end).is_some() {
+            self.brought = Some(tail);
+        }
+        let brought = self.brought.as_ref().and_then(|tail| tail.since(end)).unwrap_or_default();
+        let steps = brought.iter().fold(self.record.steps, |steps, record| record.steps_after(steps));
+        let held =
+            self.workers.values().filter_map(|worker| worker.applied).filter(|&applied| applied <= steps);
+        self.step = held.fold(self.durable, u64::max);
+    }
+
+    /// Records again what the coordinator before has decided and could not store: members have acted on it.
+    pub(super) fn record_what_was_brought(&mut self, out: &mut Vec<Command>) {
+        let Some(brought) = self.brought.take() else { return };
+        for record in brought.since(self.tail.end()).unwrap_or_default().to_vec() {
+            self.record(record, out);
+        }
     }
 
     pub(super) fn lose(&mut self, worker: WorkerId, reason: &str, out: &mut Vec<Command>) {

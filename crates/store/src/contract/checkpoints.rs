@@ -375,7 +375,7 @@ fn futures_can_move_between_threads() {
     check(checkpoints.newest_verified());
     check(checkpoints.prune(1, None));
     check(run.claim(&claim("recipe")));
-    check(run.append_ledger(Term(1), 0, ""));
+    check(run.append_ledger(Term(1), 0, "", ""));
     check(run.ledger());
     check(async move {
         let manifest = checkpoints.manifest(1).await?;

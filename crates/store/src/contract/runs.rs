@@ -91,12 +91,12 @@ async fn the_ledger_comes_back_in_order_and_takes_each_segment_once() {
         let old = run.claim(&claim("recipe")).await.unwrap();
         for number in 0..12 {
             assert_eq!(run.next_segment().await.unwrap(), number);
-            run.append_ledger(old, number, &format!("{{\"step\":{number}}}\n")).await.unwrap();
+            run.append_ledger(old, number, "", &format!("{{\"step\":{number}}}\n")).await.unwrap();
         }
-        run.append_ledger(old, 11, "{\"step\":11}").await.unwrap();
-        assert!(matches!(run.append_ledger(old, 11, "{}").await, Err(StoreError::Fenced { .. })));
+        run.append_ledger(old, 11, "", "{\"step\":11}").await.unwrap();
+        assert!(matches!(run.append_ledger(old, 11, "", "{}").await, Err(StoreError::Fenced { .. })));
         let new = run.claim(&claim("recipe")).await.unwrap();
-        run.append_ledger(new, 12, "").await.unwrap();
+        run.append_ledger(new, 12, "", "").await.unwrap();
         let ledger = run.ledger().await.unwrap();
         assert_eq!(ledger.len(), 13);
         for (number, segment) in (0..12).zip(&ledger) {
@@ -112,10 +112,10 @@ async fn the_ledger_comes_back_in_order_and_takes_each_segment_once() {
 async fn a_coordinator_that_was_replaced_appends_nothing_more() {
     everywhere(async |run| {
         let old = run.claim(&claim("recipe")).await.unwrap();
-        run.append_ledger(old, 0, "{}").await.unwrap();
+        run.append_ledger(old, 0, "", "{}").await.unwrap();
         let new = run.claim(&claim("recipe")).await.unwrap();
-        assert!(matches!(run.append_ledger(old, 1, "{}").await, Err(StoreError::Fenced { .. })));
-        run.append_ledger(new, 1, "{}").await.unwrap();
+        assert!(matches!(run.append_ledger(old, 1, "", "{}").await, Err(StoreError::Fenced { .. })));
+        run.append_ledger(new, 1, "", "{}").await.unwrap();
         // As if the old one had passed the check of its term just before the new one took over.
         let late = run.location().put_once("ledger/segment-00000001.jsonl", "late").await;
         assert!(matches!(late, Err(StoreError::Fenced { .. })));
@@ -129,7 +129,7 @@ async fn a_damaged_ledger_is_named() {
     everywhere(async |run| {
         let old = run.claim(&claim("recipe")).await.unwrap();
         for number in 0..4 {
-            run.append_ledger(old, number, "{}").await.unwrap();
+            run.append_ledger(old, number, "", "{}").await.unwrap();
         }
         let name = "ledger/segment-00000002.jsonl";
         let whole = run.location().get(name).await.unwrap();
@@ -166,10 +166,10 @@ async fn a_write_whose_answer_was_lost_is_not_taken_for_somebody_elses() {
     let term = run.claim(&claim("recipe")).await.unwrap();
     assert_eq!(term, Term(1));
     store.lose_answers(2);
-    run.append_ledger(term, 0, "{}").await.unwrap();
+    run.append_ledger(term, 0, "", "{}").await.unwrap();
     assert_eq!(run.ledger().await.unwrap().len(), 1);
     store.crash_after(0);
-    assert!(matches!(run.append_ledger(term, 1, "{}").await, Err(StoreError::Io { .. })));
+    assert!(matches!(run.append_ledger(term, 1, "", "{}").await, Err(StoreError::Io { .. })));
     store.restart();
     assert_eq!(run.next_segment().await.unwrap(), 1);
 }

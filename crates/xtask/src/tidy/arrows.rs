@@ -23,6 +23,7 @@ const EVERYTHING: &[&str] = &["*"];
 const TABLE: &[Row] = &[
     row("plan", &[]),
     row("ledger", &["plan"]),
+    row("simulation", &["plan", "ledger"]),
     row("corpus", &["plan"]),
     row("families", &["plan", "corpus", "aten"]),
     row("wire", &["plan", "ledger"]),
@@ -34,13 +35,13 @@ const TABLE: &[Row] = &[
     row("worker", &["plan", "corpus", "families", "wire", "store"]),
     row("prepare", &["plan", "corpus", "store"]),
     row("engine", &["worker", "trainer", "collective", "families", "store"]),
-    row("cli", &["coordinator", "prepare", "store", "families", "wire", "plan"]),
+    row("cli", &["coordinator", "prepare", "store", "families", "wire", "ledger", "simulation", "plan"]),
     row("xtask", &[]),
     row("tests", EVERYTHING),
 ];
 
 /// Rooms without I/O, clock, environment or chance.
-pub const PURE: [&str; 4] = ["plan", "ledger", "corpus", "families"];
+pub const PURE: [&str; 5] = ["plan", "ledger", "simulation", "corpus", "families"];
 
 /// What a pure room must not use.
 const IMPURE: [&str; 7] = ["tokio", "tch", "torch-sys", "tonic", "reqwest", "rand", "object_store"];

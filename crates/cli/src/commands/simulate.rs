@@ -1,0 +1,256 @@
+//! `cloze simulate`: the coordinator's real decisions for a run on workers that exist on a virtual clock only. For
+//! planning: what a cluster that fails so often gets done, and what the settings change.
+
+use std::path::PathBuf;
+
+use clap::Args;
+use ledger::{Ending, Settings};
+use plan::{Batches, RunPlan};
+use serde_json::{Value, json};
+use simulation::{Faults, Nobody, Scenario, Span, Summary, Times, World};
+
+use crate::failure::Failure;
+use crate::show::thousands;
+
+/// Milliseconds in an hour.
+const HOUR: f64 = 3_600_000.0;
+/// Virtual time after which a run that does not end is given up: a year.
+const LONGEST: u64 = 365 * 24 * 3_600_000;
+/// What the settings under test are multiplied by.
+const FACTORS: [f64; 3] = [0.25, 1.0, 4.0];
+
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Example: cloze simulate configs/roberta/base.toml --workers 64 --mtbf 24 --micro-batch-ms 250 \
+                        --set train.steps=5000"
+)]
+pub struct Arguments {
+    /// The run's configuration
+    config: PathBuf,
+    /// Worker processes; one that dies is replaced
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    workers: u32,
+    /// Mean hours between two deaths of one worker; 0 for never
+    #[arg(long, value_name = "HOURS", default_value_t = 0.0)]
+    mtbf: f64,
+    /// Mean hours between two times that one worker stands still for longer than it may
+    #[arg(long, value_name = "HOURS", default_value_t = 0.0)]
+    freezes: f64,
+    /// Mean hours between two orderly departures of one worker (preemption)
+    #[arg(long, value_name = "HOURS", default_value_t = 0.0)]
+    preemptions: f64,
+    /// Mean hours between two deaths of the coordinator; 0 for never
+    #[arg(long, value_name = "HOURS", default_value_t = 0.0)]
+    coordinator_mtbf: f64,
+    /// What a micro-batch takes on one worker, in milliseconds
+    #[arg(long, value_name = "MS", default_value_t = 100.0)]
+    micro_batch_ms: f64,
+    /// How much of that it varies, from one to the next
+    #[arg(long, value_name = "SHARE", default_value_t = 0.1)]
+    jitter: f64,
+    /// What an all-reduce takes once all are there, in milliseconds
+    #[arg(long, value_name = "MS", default_value_t = 100.0)]
+    all_reduce_ms: f64,
+    /// From the death of a worker or coordinator to the start of the one that replaces it, in seconds
+    #[arg(long, value_name = "SECONDS", default_value_t = 60.0)]
+    replacement: f64,
+    /// What storing a part of a checkpoint takes, in seconds
+    #[arg(long, value_name = "SECONDS", default_value_t = 5.0)]
+    store: f64,
+    /// What all that is drawn follows from
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    seed: u64,
+    /// Also try a quarter and four times the checkpoint interval and the silence after which a worker is dead
+    #[arg(long)]
+    compare: bool,
+    /// Replace a key of the configuration
+    #[arg(long = "set", value_name = "KEY=VALUE")]
+    set: Vec<String>,
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
+}
+
+/// A variant of the settings, and what came of it.
+struct Tried {
+    checkpoint_every: u64,
+    dead_after_ms: u64,
+    summary: Summary,
+    /// Steps that took effect.
+    steps: u64,
+    /// The share of the time that an undisturbed cluster would have needed.
+    goodput: f64,
+}
+
+/// Runs the command.
+pub fn run(arguments: Arguments) -> Result<(), Failure> {
+    let path = arguments.config.display().to_string();
+    let text = std::fs::read_to_string(&arguments.config)
+        .map_err(|error| Failure::bad_input(format!("{path} cannot be read: {error}")))?;
+    let plan = RunPlan::parse(&path, &text, &arguments.set)?;
+    for (name, value) in arguments.durations() {
+        if !(value.is_finite() && value >= 0.0) {
+            return Err(Failure::bad_input(format!("--{name} {value}: a number from 0 on is wanted")));
+        }
+    }
+    let as_planned = (plan.checkpoint.every, plan.cluster.dead_after_ms);
+    let mut variants = vec![as_planned];
+    if arguments.compare {
+        let scaled = |value: u64, factor: f64| ((value as f64 * factor) as u64).max(1);
+        variants.extend(FACTORS.map(|factor| (scaled(as_planned.0, factor), as_planned.1)));
+        variants.extend(FACTORS.map(|factor| (as_planned.0, scaled(as_planned.1, factor))));
+        let mut seen = std::collections::BTreeSet::new();
+        variants.retain(|variant| seen.insert(*variant));
+    }
+    let tried: Vec<Tried> =
+        variants.into_iter().map(|variant| arguments.simulate(&plan, variant)).collect::<Result<_, _>>()?;
+    match arguments.json {
+        true => println!("{}", Value::from(tried.iter().map(as_json).collect::<Vec<_>>())),
+        false => show(&arguments, &plan, &tried),
+    }
+    Ok(())
+}
+
+impl Arguments {
+    fn durations(&self) -> [(&'static str, f64); 9] {
+        [
+            ("mtbf", self.mtbf),
+            ("freezes", self.freezes),
+            ("preemptions", self.preemptions),
+            ("coordinator-mtbf", self.coordinator_mtbf),
+            ("micro-batch-ms", self.micro_batch_ms),
+            ("jitter", self.jitter),
+            ("all-reduce-ms", self.all_reduce_ms),
+            ("replacement", self.replacement),
+            ("store", self.store),
+        ]
+    }
+
+    fn simulate(
+        &self,
+        plan: &RunPlan,
+        (checkpoint_every, dead_after_ms): (u64, u64),
+    ) -> Result<Tried, Failure> {
+        let scenario = self.scenario(plan, checkpoint_every, dead_after_ms);
+        let undisturbed = self.undisturbed(&scenario);
+        let mut world = World::new(scenario, Nobody);
+        world.run_until(LONGEST).map_err(|broken| {
+            Failure::failed(format!("the simulation contradicts itself, a bug: {broken}"))
+        })?;
+        let summary = world.summary().clone();
+        let steps = summary.commits - summary.undone;
+        if world.ending() != Some(&Ending::Completed) {
+            return Err(Failure::failed(format!(
+                "after a simulated year {steps} of {} steps are done: with so many failures the run does not end",
+                plan.train.steps
+            )));
+        }
+        let goodput = undisturbed / summary.time.max(1) as f64;
+        Ok(Tried { checkpoint_every, dead_after_ms, summary, steps, goodput })
+    }
+
+    fn scenario(&self, plan: &RunPlan, checkpoint_every: u64, dead_after_ms: u64) -> Scenario {
+        let around =
+            |mean: f64, share: f64| Span::new((mean * (1.0 - share)) as u64, (mean * (1.0 + share)) as u64);
+        let seconds = |seconds: f64| around(seconds * 1e3, 0.2);
+        let hours = |hours: f64| (hours * HOUR) as u64;
+        Scenario {
+            settings: Settings {
+                steps: plan.train.steps,
+                batches: Batches::new(plan),
+                min_workers: plan.cluster.min_workers as usize,
+                max_workers: plan.data.lanes as usize,
+                checkpoint_every,
+                dead_after_ms,
+            },
+            seed: self.seed,
+            workers: self.workers as usize,
+            times: Times {
+                start: Span::new(2_000, 10_000),
+                replacement: seconds(self.replacement),
+                micro_batch: around(self.micro_batch_ms, self.jitter.min(1.0)),
+                collective: around(self.all_reduce_ms, 0.2),
+                restore: seconds(self.store),
+                store: seconds(self.store),
+                message: Span::new(0, 2),
+                reconnect: Span::new(50, 2_000),
+                restart: seconds(self.replacement),
+                heartbeat: plan.cluster.heartbeat_ms,
+                flush: 10_000,
+            },
+            faults: Faults {
+                kill: hours(self.mtbf),
+                freeze: hours(self.freezes),
+                frozen: Some(Span::new(dead_after_ms, 10 * dead_after_ms)),
+                leave: hours(self.preemptions),
+                coordinator: hours(self.coordinator_mtbf),
+                ..Faults::default()
+            },
+        }
+    }
+
+    /// The time that the steps take if nothing fails and nobody waits for anybody, in milliseconds.
+    fn undisturbed(&self, scenario: &Scenario) -> f64 {
+        let members = scenario.workers.min(scenario.settings.max_workers) as u64;
+        let step = |step| {
+            let most = scenario.settings.batches.of(step).count.div_ceil(members);
+            most as f64 * self.micro_batch_ms + self.all_reduce_ms
+        };
+        (0..scenario.settings.steps).map(step).sum()
+    }
+}
+
+/// The value that a share of all are at most.
+fn quantile(sorted: &[u64], share: f64) -> Option<f64> {
+    let last = sorted.len().checked_sub(1)?;
+    Some(sorted[(last as f64 * share).round() as usize] as f64 / 1e3)
+}
+
+fn recoveries(tried: &Tried) -> [Option<f64>; 3] {
+    let mut sorted = tried.summary.recoveries.clone();
+    sorted.sort_unstable();
+    [0.5, 0.99, 1.0].map(|share| quantile(&sorted, share))
+}
+
+fn as_json(tried: &Tried) -> Value {
+    let [median, p99, longest] = recoveries(tried);
+    let summary = &tried.summary;
+    json!({
+        "checkpoint_every": tried.checkpoint_every, "dead_after_ms": tried.dead_after_ms, "steps": tried.steps,
+        "undone": summary.undone, "seconds": summary.time as f64 / 1e3, "goodput": tried.goodput,
+        "generations": summary.generations, "terms": summary.terms, "kills": summary.recoveries.len(),
+        "recovery_seconds": { "median": median, "p99": p99, "longest": longest },
+    })
+}
+
+fn show(arguments: &Arguments, plan: &RunPlan, tried: &[Tried]) {
+    println!(
+        "{}: {} steps on {} workers, seed {}\n\n{:>16} {:>13} {:>9} {:>9} {:>13} {:>12} {:>9}   {}",
+        plan.run.name,
+        thousands(plan.train.steps as f64),
+        arguments.workers,
+        arguments.seed,
+        "checkpoint.every",
+        "dead_after_ms",
+        "hours",
+        "goodput",
+        "steps undone",
+        "generations",
+        "kills",
+        "seconds to the next commit: median, p99, longest"
+    );
+    for variant in tried {
+        let seconds = |value: Option<f64>| value.map_or("-".to_owned(), |value| format!("{value:.1}"));
+        println!(
+            "{:>16} {:>13} {:>9.2} {:>7.1} % {:>13} {:>12} {:>9}   {}",
+            variant.checkpoint_every,
+            variant.dead_after_ms,
+            variant.summary.time as f64 / HOUR,
+            variant.goodput * 100.0,
+            variant.summary.undone,
+            variant.summary.generations,
+            variant.summary.recoveries.len(),
+            recoveries(variant).map(seconds).join(", ")
+        );
+    }
+}

@@ -1,0 +1,110 @@
+//! `cloze verify`: whether a run's record and checkpoints are whole and tell the same story.
+
+use clap::Args;
+use ledger::{Audited, Body, Finding, Segment};
+use plan::{Batches, RunPlan};
+use serde_json::json;
+use store::{CheckpointState, RunStore};
+
+use crate::commands::checkpoints::open;
+use crate::failure::Failure;
+
+#[derive(Debug, Args)]
+#[command(after_help = "Example: cloze verify runs/tiny")]
+pub struct Arguments {
+    /// The run's place: a path or URL.
+    run: String,
+    /// Print JSON.
+    #[arg(long)]
+    json: bool,
+}
+
+/// Runs the command.
+pub async fn run(arguments: Arguments) -> Result<(), Failure> {
+    let place = &arguments.run;
+    let run = open(place).await?;
+    let plan = RunPlan::parse("plan.toml", &run.plan().await?, &[])?;
+    let (checkpoints, damaged) = checkpoints(&run).await?;
+    let body =
+        |segment: store::Segment| Body { term: segment.term.0, chain: segment.chain, text: segment.text };
+    let segments = run.segments().await?.into_iter().map(|(number, segment)| Segment {
+        number,
+        body: segment.map(body).map_err(|error| error.to_string()),
+    });
+    let mut audited = ledger::audit(Batches::new(&plan), &checkpoints, &segments.collect::<Vec<_>>());
+    audited.findings.extend(damaged);
+    match arguments.json {
+        true => println!("{}", as_json(&audited, &checkpoints)),
+        false => show(&audited, &checkpoints, plan.train.steps),
+    }
+    match audited.findings.len() {
+        0 => Ok(()),
+        count => Err(Failure::failed(format!("{count} findings in {place}"))),
+    }
+}
+
+/// The checkpoints that can be seen, with the heads of the ledger that they name; and those whose bytes are not what was
+/// written.
+async fn checkpoints(run: &RunStore) -> Result<(Vec<(u64, String)>, Vec<Finding>), Failure> {
+    let checkpoints = run.checkpoints();
+    let (mut seen, mut damaged) = (Vec::new(), Vec::new());
+    for entry in checkpoints.list().await? {
+        let place = format!("checkpoint of step {}", entry.step);
+        match &entry.state {
+            CheckpointState::Whole(manifest) => {
+                seen.push((entry.step, manifest.ledger_head.clone()));
+                if let Err(error) = checkpoints.verify(manifest).await {
+                    damaged.push(Finding { place, what: error.to_string() });
+                }
+            }
+            CheckpointState::Damaged(reason) => damaged.push(Finding { place, what: reason.clone() }),
+            CheckpointState::Unfinished => {}
+        }
+    }
+    Ok((seen, damaged))
+}
+
+fn show(audited: &Audited, checkpoints: &[(u64, String)], steps: u64) {
+    for stretch in &audited.stretches {
+        let members: Vec<String> = stretch.members.iter().map(ToString::to_string).collect();
+        println!(
+            "steps {:>8} to {:<8} term {:<3} generation {:<4} {} members: {}",
+            stretch.first,
+            stretch.end,
+            stretch.term,
+            stretch.generation,
+            members.len(),
+            members.join(" ")
+        );
+    }
+    println!(
+        "{} of {steps} steps, each once and in order; {} were undone and computed again, {} had no update\n{} records \
+         in {} segments, {} checkpoints",
+        audited.steps,
+        audited.undone,
+        audited.skipped,
+        audited.records,
+        audited.segments,
+        checkpoints.len()
+    );
+    for Finding { place, what } in &audited.findings {
+        println!("{place}: {what}");
+    }
+    if audited.findings.is_empty() {
+        println!("nothing is missing, and nothing was changed");
+    }
+}
+
+fn as_json(audited: &Audited, checkpoints: &[(u64, String)]) -> serde_json::Value {
+    let stretches = audited.stretches.iter().map(|stretch| {
+        json!({ "first": stretch.first, "end": stretch.end, "term": stretch.term, "generation": stretch.generation,
+            "members": stretch.members, "reason": stretch.reason })
+    });
+    let findings =
+        audited.findings.iter().map(|finding| json!({ "place": finding.place, "what": finding.what }));
+    json!({
+        "steps": audited.steps, "undone": audited.undone, "skipped": audited.skipped, "records": audited.records,
+        "segments": audited.segments, "checkpoints": checkpoints.iter().map(|(step, _)| step).collect::<Vec<_>>(),
+        "stretches": stretches.collect::<Vec<_>>(), "findings": findings.collect::<Vec<_>>(),
+    })
+}

@@ -1,0 +1,95 @@
+//! A coordinator process around the real ledger, as `coordinator` carries out its decisions: sessions, and a scribe that
+//! writes in order. Knows no worker's insides.
+
+use std::collections::BTreeMap;
+
+use ledger::{Command, Ledger, Record, Settings, Start, Tail, WorkerId};
+
+use crate::storage::Storage;
+
+/// What a worker is told.
+#[derive(Clone, Debug)]
+pub(crate) enum Order {
+    Open(u64, ledger::Generation, Tail),
+    Commit { generation: u64, step: u64, wait: bool, tail: Tail, recorded: u64 },
+    Abort { generation: u64 },
+    Checkpoint { step: u64, index: u32, of: u32 },
+    Dismiss,
+    Refuse,
+}
+
+/// Something that a decision brings about outside of the ledger, one at a time: the process can end between any two.
+#[derive(Clone, Debug)]
+pub(crate) enum Effect {
+    Tell(WorkerId, Order),
+    Disconnect(WorkerId),
+    Record(Record),
+    Checkpoint { step: u64, of: u32, head: String },
+    Done(ledger::Ending),
+}
+
+#[derive(Debug)]
+pub(crate) struct Coordinator {
+    pub(crate) term: u64,
+    pub(crate) ledger: Ledger,
+    /// The session that each worker's messages come from.
+    pub(crate) sessions: BTreeMap<WorkerId, u64>,
+    /// Records that are not written yet.
+    pub(crate) lines: Vec<Record>,
+    pub(crate) segment: u64,
+    /// Records that are written, those of earlier terms included.
+    pub(crate) written: u64,
+    /// The scribe does one thing at a time, and is busy until then.
+    pub(crate) scribe_free: u64,
+}
+
+impl Coordinator {
+    /// Takes the next term of what is stored, and begins where the newest checkpoint is.
+    pub(crate) fn start(settings: Settings, storage: &mut Storage) -> Self {
+        storage.terms += 1;
+        let term = storage.terms;
+        let (durable, head) =
+            storage.newest().map_or((0, String::new()), |(step, manifest)| (step, manifest.head.clone()));
+        let stored = storage.stored();
+        Coordinator {
+            term,
+            written: stored.records,
+            ledger: Ledger::new(settings, Start { term, durable, head, stored }),
+            sessions: BTreeMap::new(),
+            lines: Vec::new(),
+            segment: storage.next_segment(),
+            scribe_free: 0,
+        }
+    }
+}
+
+/// The single effects of a command, in order.
+pub(crate) fn effects(term: u64, command: Command) -> Vec<Effect> {
+    let tell = |members: Vec<WorkerId>, order: Order| {
+        members.into_iter().map(|member| Effect::Tell(member, order.clone())).collect()
+    };
+    match command {
+        Command::Refuse { worker, .. } => vec![Effect::Tell(worker, Order::Refuse)],
+        Command::Disconnect { worker } => vec![Effect::Disconnect(worker)],
+        Command::Open { generation, tail, .. } => {
+            tell(generation.members.clone(), Order::Open(term, generation, tail))
+        }
+        Command::Abort { generation, members, .. } => tell(members, Order::Abort { generation }),
+        Command::Commit { generation, step, members, next, tail, recorded } => {
+            let wait = next == ledger::Next::Wait;
+            tell(members, Order::Commit { generation, step, wait, tail, recorded })
+        }
+        Command::Record(record) => vec![Effect::Record(record)],
+        Command::Checkpoint { step, members } => {
+            let of = members.len() as u32;
+            let order = |(index, member)| Effect::Tell(member, Order::Checkpoint { step, index, of });
+            (0..).zip(members).map(order).collect()
+        }
+        Command::CommitCheckpoint { step, parts, ledger_head, .. } => {
+            vec![Effect::Checkpoint { step, of: parts.len() as u32, head: ledger_head }]
+        }
+        Command::Dismiss { worker, .. } => vec![Effect::Tell(worker, Order::Dismiss)],
+        Command::Notice(_) => Vec::new(),
+        Command::Done(ending) => vec![Effect::Done(ending)],
+    }
+}

@@ -1,0 +1,156 @@
+//! The real ledger in seeded histories of everything that can go wrong: killed, frozen, leaving and joining workers, cut
+//! connections, lost and doubled messages, coordinators killed anywhere, storage that fails or only says so. A seed that
+//! breaks an invariant says how to replay it.
+
+mod invariants;
+
+use invariants::Judge;
+use ledger::{Ending, Settings};
+use plan::{Key, Stream};
+use simulation::{Faults, Nobody, Scenario, Span, Times, World, reference};
+
+/// Histories per run; `CLOZE_SIM_SEEDS=n` changes it, `CLOZE_SIM_SEED=s` replays one.
+const HISTORIES: u64 = 10_000;
+/// How long things go wrong, and how long the run then has to end, in virtual milliseconds.
+const FAULTY: u64 = 30_000;
+const QUIET: u64 = 600_000;
+/// Lines of a broken history that are shown.
+const SHOWN: usize = 60;
+
+// The simulation is no part of the pure room: what to replay comes from whoever runs it.
+#[allow(clippy::disallowed_methods)]
+fn number(name: &str) -> Option<u64> {
+    std::env::var(name).ok().and_then(|text| text.parse().ok())
+}
+
+/// A cluster whose size, speed and troubles come from the seed: each kind of fault is there in every other history.
+fn scenario(seed: u64) -> Scenario {
+    let mut random = Key::root(seed).named("scenario").stream();
+    let draw = |random: &mut Stream, least: u64, most: u64| Span::new(least, most).draw(random);
+    let mut often = |mean: u64| match random.below(2) {
+        0 => 0,
+        _ => mean / 2 + random.below(mean),
+    };
+    let faults = Faults {
+        kill: often(8_000),
+        freeze: often(8_000),
+        frozen: Some(Span::new(10, 4_000)),
+        cut: often(6_000),
+        leave: often(15_000),
+        collective: often(10) / 4,
+        coordinator: often(6_000),
+        in_decision: often(60),
+        storage: often(20),
+        doubled: often(20),
+    };
+    let max_workers = draw(&mut random, 1, 4) as usize;
+    Scenario {
+        settings: Settings {
+            steps: draw(&mut random, 10, 40),
+            batches: plan::Batches::even(draw(&mut random, 1, 6) as u32),
+            min_workers: draw(&mut random, 1, 2).min(max_workers as u64) as usize,
+            max_workers,
+            checkpoint_every: draw(&mut random, 2, 11),
+            dead_after_ms: 2_000,
+        },
+        seed,
+        workers: max_workers + draw(&mut random, 0, 2) as usize,
+        times: times(),
+        faults,
+    }
+}
+
+fn times() -> Times {
+    Times {
+        start: Span::new(50, 400),
+        replacement: Span::new(10, 1_500),
+        micro_batch: Span::new(20, 120),
+        collective: Span::new(1, 30),
+        restore: Span::new(10, 500),
+        store: Span::new(5, 800),
+        message: Span::new(0, 20),
+        reconnect: Span::new(20, 300),
+        restart: Span::new(10, 2_000),
+        heartbeat: 200,
+        flush: 3_000,
+    }
+}
+
+/// One history: what went wrong with it, if anything did.
+fn check(seed: u64, log: bool) -> Result<(), (String, Vec<String>)> {
+    let scenario = scenario(seed);
+    let mut world = World::new(scenario.clone(), Judge::new(&scenario.settings));
+    if log {
+        world.keep_log();
+    }
+    let lived = live(&mut world, &scenario);
+    lived.map_err(|broken| (broken, world.log().to_vec()))
+}
+
+fn live(world: &mut World<Judge>, scenario: &Scenario) -> Result<(), String> {
+    world.run_until(FAULTY)?;
+    world.set_faults(Faults::default());
+    world.run_until(FAULTY + QUIET)?;
+    let (steps, batches) = (scenario.settings.steps, &scenario.settings.batches);
+    if world.ending() != Some(&Ending::Completed) {
+        return Err(format!("no progress after the faults stopped: {:?}", world.status()));
+    }
+    let expected = Some((steps, reference(batches, steps)));
+    if world.stored() != expected {
+        return Err(format!("stored at the end: {:?}; undisturbed: {expected:?}", world.stored()));
+    }
+    invariants::exactly_once::replay(world.ledger(), world.checkpoints(), steps, batches)
+}
+
+/// The first seed of `seeds` whose history breaks something.
+fn first_broken(seeds: impl Iterator<Item = u64>) -> Option<(u64, String)> {
+    let mut seeds = seeds;
+    seeds.find_map(|seed| check(seed, false).err().map(|(broken, _)| (seed, broken)))
+}
+
+#[test]
+fn histories_keep_every_invariant() {
+    if let Some(seed) = number("CLOZE_SIM_SEED") {
+        if let Err((broken, log)) = check(seed, true) {
+            let tail = &log[log.len().saturating_sub(SHOWN)..];
+            panic!("seed {seed}: {broken}\n{}", tail.join("\n"));
+        }
+        return;
+    }
+    let seeds = number("CLOZE_SIM_SEEDS").unwrap_or(HISTORIES);
+    // Every thread has its own share of the seeds.
+    let threads = std::thread::available_parallelism().map_or(1, |count| count.get() as u64);
+    let broken = std::thread::scope(|scope| {
+        let share = |first| scope.spawn(move || first_broken((first..seeds).step_by(threads as usize)));
+        let shares: Vec<_> = (0..threads).map(share).collect();
+        shares.into_iter().filter_map(|share| share.join().unwrap()).min()
+    });
+    if let Some((seed, broken)) = broken {
+        panic!(
+            "seed {seed}: {broken}\nreplay: CLOZE_SIM_SEED={seed} cargo test -p simulation --test histories \
+             histories_keep"
+        );
+    }
+}
+
+#[test]
+fn one_seed_is_one_history() {
+    let history = |seed| {
+        let mut world = World::new(scenario(seed), Nobody);
+        world.keep_log();
+        world.run_until(FAULTY).unwrap();
+        world.log().to_vec()
+    };
+    assert_eq!(history(5), history(5));
+    assert_ne!(history(5), history(6));
+}
+
+#[test]
+fn an_undisturbed_run_uses_one_term_and_computes_nothing_twice() {
+    let scenario = Scenario { faults: Faults::default(), ..scenario(1) };
+    let mut world = World::new(scenario.clone(), Judge::new(&scenario.settings));
+    live(&mut world, &scenario).unwrap();
+    let summary = world.summary();
+    assert_eq!((summary.terms, summary.undone, summary.commits), (1, 0, scenario.settings.steps));
+    assert!(world.failures().is_empty());
+}

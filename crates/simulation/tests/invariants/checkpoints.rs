@@ -1,0 +1,27 @@
+//! What can be seen of a checkpoint is whole: all parts are there, and all are from the weights of its step.
+
+use ledger::Settings;
+use simulation::{Observer, Seen, reference};
+
+pub struct Checkpoints {
+    batches: plan::Batches,
+}
+
+impl Checkpoints {
+    pub fn new(settings: &Settings) -> Self {
+        Checkpoints { batches: settings.batches.clone() }
+    }
+}
+
+impl Observer for Checkpoints {
+    fn see(&mut self, _: u64, seen: &Seen<'_>) -> Result<(), String> {
+        let Seen::Checkpoint { step, parts } = seen else { return Ok(()) };
+        let expected = reference(&self.batches, *step);
+        match !parts.is_empty() && parts.iter().all(|&part| part == expected) {
+            true => Ok(()),
+            false => {
+                Err(format!("the checkpoint of step {step} has parts of {parts:x?}, not of {expected:x}"))
+            }
+        }
+    }
+}

@@ -1,0 +1,35 @@
+//! What must hold of every history, each property by itself.
+
+pub mod checkpoints;
+pub mod exactly_once;
+pub mod generations;
+pub mod leases;
+pub mod one_state;
+pub mod terms;
+pub mod votes;
+
+use ledger::Settings;
+use simulation::{Observer, Seen};
+
+/// All of them.
+pub struct Judge(Vec<Box<dyn Observer>>);
+
+impl Judge {
+    pub fn new(settings: &Settings) -> Self {
+        Judge(vec![
+            Box::new(terms::Terms::default()),
+            Box::new(generations::Generations::default()),
+            Box::new(leases::Leases::new(settings)),
+            Box::new(votes::Votes::default()),
+            Box::new(one_state::OneState::new(settings)),
+            Box::new(checkpoints::Checkpoints::new(settings)),
+            Box::new(exactly_once::Appending::default()),
+        ])
+    }
+}
+
+impl Observer for Judge {
+    fn see(&mut self, now: u64, seen: &Seen<'_>) -> Result<(), String> {
+        self.0.iter_mut().try_for_each(|judge| judge.see(now, seen))
+    }
+}

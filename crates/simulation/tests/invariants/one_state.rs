@@ -1,0 +1,27 @@
+//! After so many updates everybody holds the same weights, in whatever generation and term, and they are those of an
+//! undisturbed run.
+
+use ledger::Settings;
+use simulation::{Observer, Seen, reference};
+
+pub struct OneState {
+    expected: Vec<u64>,
+}
+
+impl OneState {
+    pub fn new(settings: &Settings) -> Self {
+        OneState { expected: (0..=settings.steps).map(|step| reference(&settings.batches, step)).collect() }
+    }
+}
+
+impl Observer for OneState {
+    fn see(&mut self, _: u64, seen: &Seen<'_>) -> Result<(), String> {
+        let Seen::Applied { worker, step, state } = *seen else { return Ok(()) };
+        match self.expected.get(step as usize) {
+            Some(&expected) if expected == state => Ok(()),
+            expected => {
+                Err(format!("{worker} holds {state:x} after {step} updates; undisturbed: {expected:x?}"))
+            }
+        }
+    }
+}
