@@ -211,11 +211,21 @@ impl Workplace {
         self.export(name)
     }
 
-    /// Exports a run; the SHA-256 of its weights.
+    /// What `cloze verify` says of a run whose record is whole.
+    ///
+    /// # Panics
+    /// If it is not.
+    pub fn verified(&self, name: &str) -> Value {
+        let done = self.cloze(&["verify", &format!("runs/{name}"), "--json"]).expect_success();
+        serde_json::from_str(&done.out).expect("JSON")
+    }
+
+    /// Exports a run whose record is whole; the SHA-256 of its weights.
     ///
     /// # Panics
     /// If there is nothing exported.
     pub fn export(&self, name: &str) -> String {
+        let _ = self.verified(name);
         let to = format!("hf-{name}");
         self.cloze(&["export", &format!("runs/{name}"), "--to", &to]).expect_success();
         sha256(&self.path(&to).join("model.safetensors"))

@@ -165,6 +165,8 @@ pub struct Ledger {
     record: Stored,
     /// The records that are not known to be durable.
     tail: Tail,
+    /// The place of the term's first record.
+    begun: u64,
     /// The place of the first record that the members of the open generation were not told of.
     told: u64,
     /// Before the first generation of the term: what a worker brings of the term before.
@@ -195,6 +197,7 @@ impl Ledger {
             stopping: false,
             last_tick: 0,
             tail: Tail { term: start.term, first: start.stored.records, records: Vec::new() },
+            begun: start.stored.records,
             told: start.stored.records,
             record: start.stored,
             brought: None,
@@ -300,13 +303,20 @@ impl Ledger {
     }
 
     fn record(&mut self, record: Record, out: &mut Vec<Command>) {
-        self.record.append(self.term, &record);
+        self.record_of(self.term, record, out);
+    }
+
+    /// Records what the coordinator of `term` decided.
+    fn record_of(&mut self, term: u64, record: Record, out: &mut Vec<Command>) {
+        self.record.append(term, &record);
         self.tail.records.push(record.clone());
         out.push(Command::Record(record));
     }
 
-    /// The records from place `from` on, for members that know those before. From now on they know these.
+    /// The records from place `from` on, for members that know those before or need not: they are durable. From now on
+    /// they know these.
     fn tell(&mut self, from: u64) -> Tail {
+        let from = from.max(self.tail.first);
         let records = self.tail.since(from).unwrap_or_default().to_vec();
         self.told = self.tail.end();
         Tail { term: self.term, first: from, records }

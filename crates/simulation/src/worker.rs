@@ -1,10 +1,12 @@
 //! A worker process, as `worker::member` behaves: it enters generations, computes, votes, applies what is committed,
 //! and says what it holds whenever a connection begins. Knows neither the ledger nor the other workers' weights.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 
 use ledger::{Generation, StateSource, Tail, WorkerId};
 use xxhash_rust::xxh3::xxh3_64_with_seed;
+
+use crate::world::Planned;
 
 /// Weights: how many updates were applied, and a hash of all of them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -71,6 +73,8 @@ impl Membership {
 pub(crate) struct Worker {
     /// Nothing happens in it before this time.
     pub(crate) frozen_until: u64,
+    /// What would have happened in it meanwhile, in order.
+    pub(crate) backlog: VecDeque<Planned>,
     /// The connection that it takes for open.
     pub(crate) session: Option<u64>,
     /// Whether it has read plan and dataset.

@@ -57,6 +57,8 @@ pub(crate) enum Planned {
         session: u64,
         order: Order,
     },
+    /// A worker may have stood still long enough.
+    Thaw(WorkerId),
     /// One side notices that a session is over.
     Cut {
         worker: WorkerId,

@@ -10,6 +10,7 @@ mod libtest;
 mod prng;
 mod setup;
 mod shell;
+mod sim;
 mod stages;
 mod testing;
 mod tidy;
@@ -48,6 +49,9 @@ enum Task {
     /// The rules of the tree: who may use whom, purity, sizes, heads
     #[command(after_help = "Example: cargo xtask tidy")]
     Tidy,
+    /// Seeded histories of a simulated cluster around the coordinator's ledger
+    #[command(after_help = "Example: cargo xtask sim --seeds 100000")]
+    Sim(sim::SimArgs),
     /// Write the project's own corpus, the same bytes each time
     #[command(after_help = "Example: cargo xtask demo-corpus --out data/demo --megabytes 6")]
     DemoCorpus(demo_corpus::DemoCorpusArgs),
@@ -69,6 +73,7 @@ fn main() -> ExitCode {
         Task::Test { arguments } => testing::run(&root, arguments),
         Task::Ci => ci::run(&root),
         Task::Tidy => tidy::run(&root),
+        Task::Sim(arguments) => sim::run(&root, arguments),
         Task::DemoCorpus(arguments) => demo_corpus::run(arguments),
         Task::Demo(arguments) => demo::run(&root, arguments),
         Task::Bench { what } => bench::run(&root, what),

@@ -42,6 +42,9 @@ pub fn test_stages(
     if stages.run("build", || run_command(cargo(root).args(["build", "--locked"]))) {
         stages.run("test", || test(cargo(root).args(["test", "--locked"]), arguments, counts));
     }
+    if arguments.is_empty() {
+        stages.run("planted bugs", || crate::sim::plant_all(root));
+    }
     if stages.run("build, libtorch", || run_command(cargo(root).args(["build", "--locked"]).args(&torch))) {
         stages.run("test, libtorch + end to end", || {
             test(cargo(root).args(["test", "--locked"]).args(&torch), arguments, counts)

@@ -79,6 +79,11 @@ fn workers_outlive_a_killed_coordinator_and_carry_on_with_the_next() {
     let first_step = *second.losses().first_key_value().expect("steps").0;
     assert!(first_step > 60, "step {first_step} was computed again");
     assert_eq!(place.export("orphaned"), undisturbed);
+    // Nor was there much of a record: the workers brought what the first coordinator could not store.
+    let verified = place.verified("orphaned");
+    assert_eq!((&verified["steps"], &verified["undone"]), (&300.into(), &0.into()), "{verified}");
+    let terms = verified["stretches"].as_array().expect("a list").iter().map(|stretch| &stretch["term"]);
+    assert_eq!(terms.collect::<Vec<_>>(), [1, 2], "{verified}");
 }
 
 /// A port that was free a moment ago.

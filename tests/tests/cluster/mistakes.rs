@@ -90,6 +90,44 @@ fn shards(place: &Workplace) -> Vec<PathBuf> {
 }
 
 #[test]
+fn a_record_that_was_changed_is_found_and_placed() {
+    let place = Workplace::prepared();
+    place.train("honest", 1, &["--set", "train.steps=20"]).finish().expect_success();
+    assert_eq!(place.verified("honest")["steps"], 20);
+    let said = place.cloze(&["verify", "runs/honest"]).expect_success().out;
+    assert!(said.contains("20 of 20 steps, each once and in order"), "{said}");
+
+    let ledger = place.path("runs/honest/ledger");
+    let mut segments: Vec<PathBuf> =
+        std::fs::read_dir(&ledger).expect("a ledger").map(|entry| entry.expect("an entry").path()).collect();
+    segments.sort();
+    let holds_steps = |path: &PathBuf| std::fs::read_to_string(path).expect("text").contains("committed");
+    let segment = segments.iter().find(|path| holds_steps(path)).expect("a segment with steps").clone();
+    let good = std::fs::read_to_string(&segment).expect("text");
+    let changed = |text: &str| {
+        std::fs::write(&segment, text).expect("it can be written");
+        let done = place.cloze(&["verify", "runs/honest"]);
+        assert_eq!(done.code, 1, "{}\n{}", done.out, done.err);
+        done.out
+    };
+    let loss = changed(&good.replacen("\"grad_norm\":", "\"grad_norm\":1", 1));
+    assert!(
+        loss.contains("it does not follow on the records before it") || loss.contains("checkpoint of step"),
+        "{loss}"
+    );
+    let step = changed(&good.replacen("\"step\":7,", "\"step\":8,", 1));
+    assert!(step.contains("step 8 is committed where step 7 comes next"), "{step}");
+    let lines: Vec<&str> = good.lines().collect();
+    let cut = changed(&format!("{}\n", lines[..lines.len() - 1].join("\n")));
+    assert!(cut.contains("checkpoint of step") || cut.contains("19 of 20"), "{cut}");
+    std::fs::remove_file(&segment).expect("it is there");
+    let missing = place.cloze(&["verify", "runs/honest"]);
+    assert!(missing.code == 1 && missing.out.contains("it is missing"), "{}", missing.out);
+    std::fs::write(&segment, good).expect("it can be written");
+    let _ = place.verified("honest");
+}
+
+#[test]
 fn a_tokenizer_that_does_not_fit_is_refused() {
     let place = Workplace::prepared();
     place

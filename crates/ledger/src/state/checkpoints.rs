@@ -118,7 +118,6 @@ impl Ledger {
             if self.stopping {
                 return self.end(Ending::Stopped, out);
             }
-            self.step = self.durable;
             return self.open_generation(out);
         }
         if self.refused_attempts > FINAL_CHECKPOINT_ATTEMPTS {

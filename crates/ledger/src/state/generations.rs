@@ -23,11 +23,15 @@ impl Ledger {
             return; // A checkpoint is about to exist; going back now would be going back too far.
         }
         if !held && self.step != self.durable {
-            let lost = self.step.saturating_sub(self.durable);
-            self.step = self.durable;
+            // Somebody who fell behind may still hold more than the checkpoint.
+            let behind =
+                ready.iter().filter_map(|id| self.workers[id].applied).filter(|&held| held < self.step);
+            let (best, lost) = (behind.fold(self.durable, u64::max), self.step);
+            self.step = best;
+            let from = if best == self.durable { "the checkpoint of " } else { "" };
             out.push(Command::Notice(format!(
-                "no worker holds the weights any more: back to the checkpoint of step {}, {lost} steps are redone",
-                self.durable
+                "no worker holds the weights any more: back to {from}step {best}, {} steps are redone",
+                lost - best
             )));
         }
         let holds = |id: &WorkerId| self.workers[id].applied == Some(self.step);
@@ -47,7 +51,8 @@ impl Ledger {
             }
         }
         self.record_what_was_brought(out);
-        if sources[0] == StateSource::Restore && self.step > 0 {
+        let restored = sources[0] == StateSource::Restore && self.step > 0;
+        if restored || self.step > self.record.steps {
             self.record_going_on_from_the_checkpoint(out);
         }
         self.generations += 1;

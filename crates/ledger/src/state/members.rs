@@ -33,7 +33,9 @@ impl Ledger {
     fn take_up(&mut self, tail: Tail) {
         let end = self.tail.end();
         let newest = self.brought.as_ref().map_or((self.record.term, end), |tail| (tail.term, tail.end()));
-        if (tail.term, tail.end()) > newest && tail.since(end).is_some() {
+        // Once something is recorded, another way that others know of is closed.
+        let open = end == self.begun && tail.since(end).is_some();
+        if (tail.term, tail.end()) > newest && open {
             self.brought = Some(tail);
         }
         let brought = self.brought.as_ref().and_then(|tail| tail.since(end)).unwrap_or_default();
@@ -47,7 +49,7 @@ impl Ledger {
     pub(super) fn record_what_was_brought(&mut self, out: &mut Vec<Command>) {
         let Some(brought) = self.brought.take() else { return };
         for record in brought.since(self.tail.end()).unwrap_or_default().to_vec() {
-            self.record(record, out);
+            self.record_of(brought.term, record, out);
         }
     }
 

@@ -5,16 +5,39 @@ use ledger::{Event, PartReport, StateSource, StepReport, WorkerId};
 use super::{Fault, Planned, TICK, World};
 use crate::coordinator::Coordinator;
 use crate::storage::Manifest;
-use crate::worker::{Doing, State};
+use crate::worker::{Doing, State, Worker};
 use crate::{Observer, Seen};
+
+/// Killed workers whose connections do not break, per ten thousand.
+const SILENT: u64 = 2_500;
 
 impl<O: Observer> World<O> {
     pub(crate) fn happen(&mut self, planned: Planned) -> Result<(), String> {
-        if let Some(thaw) = self.thaw(&planned) {
-            self.plan_at(thaw, planned);
+        let now = self.now;
+        let stands_still = |state: &&mut Worker| state.frozen_until > now || !state.backlog.is_empty();
+        if let Some(state) = in_worker(&planned).and_then(|id| self.workers.get_mut(&id)).filter(stands_still)
+        {
+            state.backlog.push_back(planned);
             return Ok(());
         }
+        self.happen_now(planned)
+    }
+
+    /// A process that stood still goes on: everything that waited happens now, in order.
+    fn thaw(&mut self, worker: WorkerId) -> Result<(), String> {
+        let still = |state: &Worker| state.frozen_until > self.now;
+        if self.workers.get(&worker).is_none_or(still) {
+            return Ok(());
+        }
+        while let Some(planned) = self.workers.get_mut(&worker).and_then(|state| state.backlog.pop_front()) {
+            self.happen_now(planned)?;
+        }
+        Ok(())
+    }
+
+    fn happen_now(&mut self, planned: Planned) -> Result<(), String> {
         match planned {
+            Planned::Thaw(worker) => self.thaw(worker)?,
             Planned::Birth => self.birth(),
             Planned::Connect(worker) => self.connect(worker),
             Planned::Prepared(worker) => self.say_what_it_holds(worker),
@@ -76,22 +99,6 @@ impl<O: Observer> World<O> {
             Planned::Fault(fault) => self.fault(fault)?,
         }
         Ok(())
-    }
-
-    /// When it can happen, if it would happen in a process that stands still.
-    fn thaw(&self, planned: &Planned) -> Option<u64> {
-        let worker = match planned {
-            Planned::Prepared(worker)
-            | Planned::Connect(worker)
-            | Planned::Order { worker, .. }
-            | Planned::Cut { worker, .. }
-            | Planned::Heartbeat(worker)
-            | Planned::Computed { worker, .. }
-            | Planned::PeerLost { worker, .. }
-            | Planned::Part { worker, .. } => worker,
-            _ => return None,
-        };
-        self.workers.get(worker).map(|state| state.frozen_until).filter(|&until| until > self.now)
     }
 
     fn is_in_charge(&self, term: u64) -> bool {
@@ -301,7 +308,9 @@ impl<O: Observer> World<O> {
                 self.killed_at.push(self.now);
                 let session = self.workers.get(&worker).and_then(|state| state.session);
                 self.bury(worker);
-                if let Some(session) = session {
+                // A machine that loses its power says nothing: its silence does.
+                let silent = self.chance(SILENT);
+                if let Some(session) = session.filter(|_| !silent) {
                     let delay = self.draw(|scenario| scenario.times.message);
                     self.plan(delay, Planned::Lost { worker, session });
                 }
@@ -311,7 +320,9 @@ impl<O: Observer> World<O> {
                 let span = faults.frozen.unwrap_or(crate::Span::new(0, 0));
                 let until = self.now + self.draw(|_| span);
                 if let Some(state) = self.workers.get_mut(&worker) {
-                    state.frozen_until = until;
+                    state.frozen_until = until.max(state.frozen_until);
+                    let until = state.frozen_until;
+                    self.plan_at(until, Planned::Thaw(worker));
                     self.plan_fault(faults.freeze, fault);
                 }
             }
@@ -364,6 +375,21 @@ impl<O: Observer> World<O> {
         let delay = self.draw(|scenario| scenario.times.restart);
         self.plan(delay, Planned::Restart);
         self.see(&Seen::Killed { worker: None })
+    }
+}
+
+/// The worker process in which it happens, if it does in one.
+fn in_worker(planned: &Planned) -> Option<WorkerId> {
+    match planned {
+        Planned::Prepared(worker)
+        | Planned::Connect(worker)
+        | Planned::Order { worker, .. }
+        | Planned::Cut { worker, .. }
+        | Planned::Heartbeat(worker)
+        | Planned::Computed { worker, .. }
+        | Planned::PeerLost { worker, .. }
+        | Planned::Part { worker, .. } => Some(*worker),
+        _ => None,
     }
 }
 

@@ -1,18 +1,25 @@
-//! Within a term, the numbers of generations only grow, one is open at a time, and nobody is in it twice.
+//! Within a term, the numbers of generations only grow, one is open at a time, nobody is in it twice, and there is a lane
+//! for each member.
 
-use ledger::Command;
+use ledger::{Command, Settings};
 use simulation::{Observer, Seen};
 
-#[derive(Default)]
 pub struct Generations {
+    most: usize,
     last: u64,
     open: Option<u64>,
+}
+
+impl Generations {
+    pub fn new(settings: &Settings) -> Self {
+        Generations { most: settings.max_workers, last: 0, open: None }
+    }
 }
 
 impl Observer for Generations {
     fn see(&mut self, _: u64, seen: &Seen<'_>) -> Result<(), String> {
         match seen {
-            Seen::Term { .. } => *self = Generations::default(),
+            Seen::Term { .. } => (self.last, self.open) = (0, None),
             Seen::Command { command: Command::Open { generation, .. }, .. } => {
                 if let Some(open) = self.open {
                     return Err(format!("generation {} is opened while {open} is open", generation.number));
@@ -23,7 +30,7 @@ impl Observer for Generations {
                 let mut members = generation.members.clone();
                 members.sort();
                 members.dedup();
-                if members.is_empty() || members.len() != generation.members.len() {
+                if !(1..=self.most).contains(&members.len()) || members.len() != generation.members.len() {
                     return Err(format!(
                         "generation {} has the members {:?}",
                         generation.number, generation.members

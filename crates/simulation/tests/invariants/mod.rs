@@ -3,6 +3,7 @@
 pub mod checkpoints;
 pub mod exactly_once;
 pub mod generations;
+pub mod kept;
 pub mod leases;
 pub mod one_state;
 pub mod terms;
@@ -18,7 +19,8 @@ impl Judge {
     pub fn new(settings: &Settings) -> Self {
         Judge(vec![
             Box::new(terms::Terms::default()),
-            Box::new(generations::Generations::default()),
+            Box::new(generations::Generations::new(settings)),
+            Box::new(kept::Kept::default()),
             Box::new(leases::Leases::new(settings)),
             Box::new(votes::Votes::default()),
             Box::new(one_state::OneState::new(settings)),

@@ -1,0 +1,56 @@
+//! What was committed is not thrown away while somebody holds it: a new coordinator goes on from the highest step of a
+//! worker whose way there is known.
+
+use std::collections::BTreeMap;
+
+use ledger::{Command, Event, WorkerId};
+use simulation::{Observer, Seen};
+
+#[derive(Default)]
+pub struct Kept {
+    /// Records that are durable, and the term of the last of them.
+    appended: (u64, u64),
+    opened: bool,
+    /// What workers said: the place in the record up to which they know it, and their updates, while they are there.
+    told: BTreeMap<WorkerId, ((u64, u64), Option<u64>)>,
+}
+
+impl Observer for Kept {
+    fn see(&mut self, _: u64, seen: &Seen<'_>) -> Result<(), String> {
+        match seen {
+            Seen::Term { .. } => (self.opened, self.told) = (false, BTreeMap::new()),
+            Seen::Appended { term, records } => {
+                self.appended = (*term, self.appended.1 + records.len() as u64);
+            }
+            Seen::Event { event: Event::Prepared { worker, applied, tail }, .. } => {
+                self.told.insert(*worker, ((tail.term, tail.end()), *applied));
+            }
+            Seen::Event { event: Event::Lost { worker, .. } | Event::Hello { worker, .. }, .. }
+            | Seen::Command {
+                command: Command::Disconnect { worker } | Command::Dismiss { worker, .. },
+                ..
+            } => {
+                // What it told of the record stays known.
+                if let Some(told) = self.told.get_mut(worker) {
+                    told.1 = None;
+                }
+            }
+            // Whoever leaves before the others have come stores what it holds, and that is decided then.
+            Seen::Command { command: Command::Checkpoint { .. }, .. } => self.opened = true,
+            Seen::Command { command: Command::Open { generation, .. }, .. } if !self.opened => {
+                self.opened = true;
+                let newest = self.told.values().map(|told| told.0).max().unwrap_or_default();
+                let best = self.told.values().filter(|told| told.0 == newest).filter_map(|told| told.1).max();
+                // If more is durable than they know, it may say that their steps were undone.
+                if newest >= self.appended && best > Some(generation.step) {
+                    return Err(format!(
+                        "goes on at step {}, although a worker holds {best:?}",
+                        generation.step
+                    ));
+                }
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,148 @@
+//! Deliberate bugs of the ledger, of the kinds that people make: something forgotten, off by one, the other way round.
+//! Knows the ledger's text; a line that changes there is to be changed here.
+
+/// A bug: a piece of text that occurs once in a file of the ledger, and what it becomes.
+pub struct Bug {
+    /// What is wrong with the ledger then.
+    pub name: &'static str,
+    /// The file below `crates/ledger/src`.
+    pub file: &'static str,
+    /// The right text.
+    pub find: &'static str,
+    /// The wrong one.
+    pub replace: &'static str,
+}
+
+const fn bug(name: &'static str, file: &'static str, find: &'static str, replace: &'static str) -> Bug {
+    Bug { name, file, find, replace }
+}
+
+/// All of them.
+pub const BUGS: &[Bug] = &[
+    bug(
+        "a step is committed without the vote of one member",
+        "state/generations.rs",
+        "if self.ready.len() < open.members.len() {",
+        "if self.ready.len() + 1 < open.members.len() {",
+    ),
+    bug(
+        "votes outlive their generation",
+        "state/generations.rs",
+        "        self.clear_votes();\n        self.reason = why.to_owned();",
+        "        self.reason = why.to_owned();",
+    ),
+    bug(
+        "votes for another step count",
+        "state.rs",
+        "if self.is_current(worker, generation) && step == self.step {",
+        "if self.is_current(worker, generation) {",
+    ),
+    bug(
+        "votes of another generation count",
+        "state/generations.rs",
+        "open.number == generation && open.rank_of(worker).is_some()",
+        "open.rank_of(worker).is_some()",
+    ),
+    bug(
+        "generations are not counted",
+        "state/generations.rs",
+        "        self.generations += 1;\n",
+        "        self.generations = self.generations.max(1);\n",
+    ),
+    bug(
+        "a dead member's generation goes on",
+        "state/members.rs",
+        "            self.close_generation(&why, out);\n        } else {",
+        "            self.reason = why;\n        } else {",
+    ),
+    bug(
+        "the silent are not buried",
+        "state/members.rs",
+        ".filter(|&(_, silence)| silence > limit)",
+        ".filter(|&(_, silence)| silence > limit * 1_000_000)",
+    ),
+    bug(
+        "a failed generation is never given up",
+        "state/generations.rs",
+        "if self.failed.len() < open.members.len() && now < since + FAILURE_GRACE_MS {",
+        "if now < since + FAILURE_GRACE_MS || self.failed.len() <= open.members.len() {",
+    ),
+    bug(
+        "everybody is taken to hold the weights",
+        "state/generations.rs",
+        "            (true, _) => StateSource::Keep,\n            (false, 0) => StateSource::Restore,",
+        "            (true, _) | (false, 0) => StateSource::Keep,",
+    ),
+    bug(
+        "a checkpoint is committed before its last part is stored",
+        "state/checkpoints.rs",
+        "if attempt.parts.len() < attempt.members.len() {",
+        "if attempt.parts.len() + 1 < attempt.members.len() {",
+    ),
+    bug(
+        "parts of an attempt that was given up count",
+        "state/checkpoints.rs",
+        "            return; // An attempt that was given up; its parts are orphans.\n",
+        "",
+    ),
+    bug(
+        "a checkpoint that failed is taken for stored",
+        "state.rs",
+        "Event::CheckpointFailed { step, reason } => self.refuse_attempt(step, &reason, out),",
+        "Event::CheckpointFailed { step, .. } => self.checkpoint_stored(step, out),",
+    ),
+    bug(
+        "the last checkpoint is not waited for",
+        "state/checkpoints.rs",
+        "        if self.durable >= self.step {\n            if",
+        "        if self.durable + 1 >= self.step {\n            if",
+    ),
+    bug(
+        "a coordinator that comes back does not ask how far the run had come",
+        "state/members.rs",
+        "        self.step = held.fold(self.durable, u64::max);\n",
+        "        self.step = held.fold(self.durable, |step, _| step);\n",
+    ),
+    bug(
+        "what a coordinator could not store is not recorded by the next one",
+        "state/generations.rs",
+        "        self.record_what_was_brought(out);\n",
+        "",
+    ),
+    bug(
+        "members are told of records too late",
+        "state.rs",
+        "        self.told = self.tail.end();\n        Tail { term: self.term, first: from, records }",
+        "        self.told = self.tail.end();\n        Tail { term: self.term, first: from + 1, records: records.into_iter().skip(1).collect() }",
+    ),
+    bug(
+        "records are forgotten before they are durable",
+        "state.rs",
+        "Event::Recorded { records } => self.tail.forget_before(records),",
+        "Event::Recorded { records } => self.tail.forget_before(records + 2),",
+    ),
+    bug(
+        "an older record beats a newer one",
+        "state/members.rs",
+        "if (tail.term, tail.end()) > newest && open {",
+        "if newest.0 < u64::MAX && open {",
+    ),
+    bug(
+        "nobody says that the run goes on from a checkpoint",
+        "state/checkpoints.rs",
+        "        self.record(Record::Resumed { step, checkpoint }, out);",
+        "        drop((step, checkpoint, out));",
+    ),
+    bug(
+        "a checkpoint that was on its way is forgotten",
+        "state.rs",
+        "            self.step = self.step.max(self.durable);\n",
+        "",
+    ),
+    bug(
+        "more members than lanes",
+        "state/generations.rs",
+        "        members.truncate(self.settings.max_workers);\n",
+        "",
+    ),
+];
