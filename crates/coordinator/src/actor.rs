@@ -170,7 +170,7 @@ pub(crate) async fn start(
         dead_after_ms: plan.cluster.dead_after_ms,
     };
     let (inbox, queue) = mpsc::channel(INBOX);
-    let (events, mut stored) = mpsc::channel(16);
+    let (events, mut written_events) = mpsc::channel(16);
     let (writing, to_write) = mpsc::unbounded_channel();
     let hashes = (job.dataset_hash.clone(), job.tokenizer_hash.clone());
     let (stored, segments) = take_over_record(&job.run, term).await?;
@@ -179,7 +179,7 @@ pub(crate) async fn start(
     let handle = Handle { inbox };
     let forward = handle.inbox.clone();
     tokio::spawn(async move {
-        while let Some(event) = stored.recv().await {
+        while let Some(event) = written_events.recv().await {
             if forward.send(Input::Event(event)).await.is_err() {
                 return;
             }
@@ -213,7 +213,7 @@ async fn take_over_record(run: &RunStore, term: Term) -> Result<(Stored, u64), C
             for line in segment.text.lines() {
                 let record = Record::from_line(line)
                     .map_err(|reason| CoordinatorError::Record { segment: segment.number, reason })?;
-                stored.append(segment.term.0, &record);
+                stored.append_line(segment.term.0, &record, line);
             }
         }
         let next = segments.len() as u64;

@@ -1,6 +1,6 @@
 //! The durable record of a run and its hash chain. Knows nothing of where it is kept.
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 use xxhash_rust::xxh3::xxh3_128;
 
 use crate::WorkerId;
@@ -45,11 +45,13 @@ pub enum Record {
         first_micro_batch: u64,
         /// Micro-batches in the step.
         micro_batches: u64,
-        /// Mean loss over all targets.
+        /// Mean loss over all targets. What is no number is stored as null.
+        #[serde(deserialize_with = "number_or_null")]
         loss: f64,
         /// Masked positions.
         targets: u64,
         /// L2 norm of the gradient.
+        #[serde(deserialize_with = "number_or_null")]
         grad_norm: f64,
         /// Hash of the reduced gradient.
         digest: String,
@@ -86,6 +88,10 @@ impl Record {
     pub fn line(&self) -> String {
         serde_json::to_string(self).expect("a record is made of strings and finite numbers")
     }
+}
+
+fn number_or_null<'de, D: Deserializer<'de>>(from: D) -> Result<f64, D::Error> {
+    Ok(Option::deserialize(from)?.unwrap_or(f64::NAN))
 }
 
 fn is_first(phase: &usize) -> bool {
@@ -208,6 +214,27 @@ mod tests {
         assert_eq!(known, tail(3, 4..6));
         known.forget_before(9);
         assert_eq!((known.first, known.end()), (9, 9));
+    }
+
+    #[test]
+    fn a_line_comes_back_as_it_was() {
+        for loss in [0.1 + 0.2, 7.347_880_794_884_119e-39, f64::NAN, f64::INFINITY, 10.954_321_098_765_432] {
+            let record = Record::Committed {
+                generation: 1,
+                step: 2,
+                phase: 0,
+                first_micro_batch: 3,
+                micro_batches: 4,
+                loss,
+                targets: 5,
+                grad_norm: 1.0 / 3.0,
+                digest: "d".into(),
+                skipped: !loss.is_finite(),
+            };
+            let line = record.line();
+            assert_eq!(Record::from_line(&line).unwrap().line(), line);
+        }
+        assert!(Record::from_line("{\"kind\":\"committed\"}").is_err());
     }
 
     #[test]

@@ -67,10 +67,15 @@ pub struct Stored {
 impl Stored {
     /// Takes in the next record, which was stored in `term`.
     pub fn append(&mut self, term: u64, record: &Record) {
+        self.append_line(term, record, &record.line());
+    }
+
+    /// The same with the line that it was read from.
+    pub fn append_line(&mut self, term: u64, record: &Record, line: &str) {
         self.term = term;
         self.records += 1;
         self.steps = record.steps_after(self.steps);
-        self.chain.append(record);
+        self.chain.append_line(line);
     }
 }
 

@@ -20,10 +20,8 @@ const LONGEST: u64 = 365 * 24 * 3_600_000;
 const FACTORS: [f64; 3] = [0.25, 1.0, 4.0];
 
 #[derive(Debug, Args)]
-#[command(
-    after_help = "Example: cloze simulate configs/roberta/base.toml --workers 64 --mtbf 24 --micro-batch-ms 250 \
-                        --set train.steps=5000"
-)]
+#[command(after_help = "Example: cloze simulate run.toml --workers 64 --mtbf 24 --micro-batch-ms 250 \
+                        --set train.steps=5000")]
 pub struct Arguments {
     /// The run's configuration
     config: PathBuf,
@@ -225,7 +223,8 @@ fn as_json(tried: &Tried) -> Value {
 
 fn show(arguments: &Arguments, plan: &RunPlan, tried: &[Tried]) {
     println!(
-        "{}: {} steps on {} workers, seed {}\n\n{:>16} {:>13} {:>9} {:>9} {:>13} {:>12} {:>9}   {}",
+        "{}: {} steps on {} workers, seed {}\n\n{:>16} {:>13} {:>9} {:>9} {:>13} {:>12} {:>9}   seconds to the next \
+         commit: median, p99, longest",
         plan.run.name,
         thousands(plan.train.steps as f64),
         arguments.workers,
@@ -237,7 +236,6 @@ fn show(arguments: &Arguments, plan: &RunPlan, tried: &[Tried]) {
         "steps undone",
         "generations",
         "kills",
-        "seconds to the next commit: median, p99, longest"
     );
     for variant in tried {
         let seconds = |value: Option<f64>| value.map_or("-".to_owned(), |value| format!("{value:.1}"));

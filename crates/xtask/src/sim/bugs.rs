@@ -134,12 +134,6 @@ pub const BUGS: &[Bug] = &[
         "        drop((step, checkpoint, out));",
     ),
     bug(
-        "a checkpoint that was on its way is forgotten",
-        "state.rs",
-        "            self.step = self.step.max(self.durable);\n",
-        "",
-    ),
-    bug(
         "more members than lanes",
         "state/generations.rs",
         "        members.truncate(self.settings.max_workers);\n",
