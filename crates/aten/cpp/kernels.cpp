@@ -87,7 +87,8 @@ bool accumulate_on_all_threads(int64_t* acc, const T* grad, int64_t n, bool firs
 }
 
 template <int32_t variant>
-void adam(float* param, uint16_t* rounded, const float* grad, float* exp_avg, float* exp_avg_sq, int64_t n, const cloze_adam& args) {
+void adam(float* param, uint16_t* rounded, const float* grad, float* exp_avg, float* exp_avg_sq, int64_t n,
+          const cloze_adam& args) {
   const cloze_adam a = args;
   for (int64_t i = 0; i < n; ++i) {
     const float g = a.grad_scale * grad[i];
@@ -165,7 +166,8 @@ double norm_of_pieces(int64_t n, const SumOfSquares& sum_of_squares) {
 
 } // namespace
 
-cloze_status cloze_fixed_accumulate(int64_t* acc, const void* grad, int64_t n, cloze_gradient kind, int32_t* overflowed) {
+cloze_status cloze_fixed_accumulate(int64_t* acc, const void* grad, int64_t n, cloze_gradient kind,
+                                    int32_t* overflowed) {
   return cloze::guarded([&] {
     const bool first = kind.first != 0;
     const bool bad = kind.bfloat16 != 0

@@ -120,7 +120,8 @@ Tensor dropped(const Tensor& x, const std::optional<Tensor>& residual, const clo
   const Tensor base = residual.has_value() ? residual->contiguous() : Tensor();
   Tensor out = at::empty_like(from);
   by_type(from, [&](auto* type) {
-    cloze::drop(memory(from, type), base.defined() ? memory(base, type) : nullptr, memory(out, type), from.numel(), drops);
+    const auto* added = base.defined() ? memory(base, type) : nullptr;
+    cloze::drop(memory(from, type), added, memory(out, type), from.numel(), drops);
   });
   return out;
 }
@@ -182,7 +183,7 @@ class AttentionWeights : public Function<AttentionWeights> {
   static cloze::Scores shape(const Tensor& scores, int64_t sequences) {
     const int64_t len = scores.size(-1);
     const int64_t rows = len == 0 ? 0 : scores.numel() / len;
-    return {rows, len, std::max<int64_t>(rows / sequences, 1)};
+    return {rows, len, std::max<int64_t>(rows / std::max<int64_t>(sequences, 1), 1)};
   }
 };
 
@@ -217,6 +218,12 @@ const Tensor& tensor(const void* pointer) {
   return *static_cast<const Tensor*>(pointer);
 }
 
+// Whether there is no bias, or one for a matrix that lies beside it.
+bool fits(const std::optional<Tensor>& bias, const Tensor& matrix) {
+  return !bias.has_value() ||
+      (bias->dim() == 1 && bias->size(0) == matrix.size(0) && bias->dtype() == matrix.dtype() && on_cpu(*bias));
+}
+
 std::optional<Tensor> optional(const void* pointer) {
   return pointer == nullptr ? std::nullopt : std::optional<Tensor>(tensor(pointer));
 }
@@ -236,8 +243,9 @@ cloze_status cloze_linear(const void* x, const void* weight, const void* bias, v
     const Tensor &input = tensor(x), &matrix = tensor(weight);
     const auto added = optional(bias);
     const bool known = input.scalar_type() == at::kFloat || input.scalar_type() == at::kBFloat16;
-    const bool ours = known && input.dtype() == matrix.dtype() && input.dim() == 2 && matrix.dim() == 2 && input.size(1) == matrix.size(1) &&
-        input.numel() > 0 && matrix.numel() > 0 && on_cpu(input) && on_cpu(matrix) && onednn() != nullptr;
+    const bool matrices = input.dim() == 2 && matrix.dim() == 2 && input.size(1) == matrix.size(1) &&
+        input.numel() > 0 && matrix.numel() > 0 && on_cpu(input) && on_cpu(matrix);
+    const bool ours = known && input.dtype() == matrix.dtype() && matrices && fits(added, matrix) && onednn() != nullptr;
     *out = new Tensor(ours ? Linear::apply(input, matrix, added) : at::linear(input, matrix, added));
   });
 }
@@ -248,8 +256,9 @@ cloze_status cloze_dropout(const void* x, const void* residual, uint64_t seed, u
     const auto base = optional(residual);
     const cloze::Drops drops{seed, threshold};
     TORCH_CHECK(threshold < 65536, "a threshold of ", threshold, " drops everything");
-    TORCH_CHECK(!base.has_value() || (base->sizes() == input.sizes() && base->dtype() == input.dtype()),
-                "residual and x differ in shape or type");
+    TORCH_CHECK(!base.has_value() || (base->sizes() == input.sizes() && base->dtype() == input.dtype() &&
+                                       base->device() == input.device()),
+                "residual and x differ in shape, type or device");
     if (on_cpu(input)) {
       *out = new Tensor(Dropout::apply(input, base, drops));
     } else {
@@ -267,6 +276,7 @@ cloze_status cloze_attention_weights(const void* scores, const void* mask, doubl
     const cloze::Drops drops{seed, threshold};
     TORCH_CHECK(threshold < 65536, "a threshold of ", threshold, " drops everything");
     TORCH_CHECK(input.dim() == 4, "scores of [B, N, L, L] are wanted");
+    TORCH_CHECK(!added.has_value() || added->device() == input.device(), "mask and scores lie on different devices");
     if (added.has_value()) {
       const std::vector<int64_t> wanted{input.size(0), input.size(3)};
       TORCH_CHECK(added->sizes() == wanted && added->scalar_type() == at::kFloat, "a mask of [B, L] floats is wanted");

@@ -89,8 +89,8 @@ inline float fused(float a, float b, float c) {
   return __builtin_fmaf(a, b, c);
 }
 
-// e^x for x <= 0 and -inf, within 2 units in the last place; what would be denormal is 0. The polynomial is that of
-// Cephes' expf.
+// e^x for x <= 0, -inf and what is no number, within 2 units in the last place; what would be denormal is 0. The
+// polynomial is that of Cephes' expf.
 inline float exp_negative(float x) {
   const float clamped = x > -87.0f ? x : -87.0f;
   // Rounds to an integer, which then lies in the low bits.
@@ -109,7 +109,7 @@ inline float exp_negative(float x) {
   std::memcpy(&bits, &p, sizeof bits);
   bits += exponent << 23;
   std::memcpy(&p, &bits, sizeof p);
-  return x > -87.0f ? p : 0.0f;
+  return x > -87.0f ? p : x == x ? 0.0f : x;
 }
 
 // Which elements are dropped, and what the others are multiplied by. Four elements share a word of SplitMix64 (Steele,

@@ -29,7 +29,8 @@ struct cloze_gradient {
   int32_t bfloat16; // not 0: of bfloat16 instead of float
   int32_t first;    // not 0: replaces what is in the accumulator
 };
-cloze_status cloze_fixed_accumulate(int64_t* acc, const void* grad, int64_t n, cloze_gradient kind, int32_t* overflowed);
+cloze_status cloze_fixed_accumulate(int64_t* acc, const void* grad, int64_t n, cloze_gradient kind,
+                                    int32_t* overflowed);
 // Also leaves the L2 norm of what comes out.
 cloze_status cloze_fixed_restore(const int64_t* acc, float* out, int64_t n, double factor, double* norm);
 

@@ -1,4 +1,5 @@
-//! Operators of layers with their gradients, in one pass over the memory each. Knows no network.
+//! Operators of layers with their gradients; those that are no products take one pass over the memory. Knows no
+//! network.
 //!
 //! They compute on CPU tensors of `Float` or `BFloat16`, in `f32` in between, and fall back to libtorch's operators for
 //! tensors that lie elsewhere. None can be differentiated twice.
@@ -12,8 +13,9 @@ use crate::ffi::{self, Status};
 
 /// Which elements dropout drops: a function of the seed and of an element's place, and of nothing else.
 ///
-/// The elements of a row are taken in fours, and each four shares a 64-bit word of SplitMix64 over a counter that
-/// begins at the seed. An element is dropped if its 16 bits of the word are below the threshold.
+/// The elements of a row (of attention weights; otherwise of the whole tensor) are taken in fours, and each four shares
+/// a 64-bit word of SplitMix64 over a counter that begins at the seed. An element is dropped if its 16 bits of the word
+/// are below the threshold.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Drops {
     /// Where the counter begins.

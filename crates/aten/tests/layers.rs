@@ -139,6 +139,13 @@ fn attention_weights_are_softmax_and_dropout() {
             );
         }
     }
+    // What is no number shows, wherever it stands in its row.
+    for place in [0, 15, 16, 69] {
+        let scores = Tensor::zeros([1, 1, 1, 70], (Kind::Float, Device::Cpu));
+        let _nan = scores.view([70]).get(place).fill_(f64::NAN);
+        let weights = attention_weights(&scores, None, 1.0, Drops::NONE).unwrap();
+        assert!(Vec::<f32>::try_from(weights.view([70])).unwrap().iter().all(|weight| weight.is_nan()));
+    }
     let three = random(&[2, 3, 3], Kind::Float);
     assert!(attention_weights(&three, None, 1.0, Drops::NONE).is_err());
     let (four, mask) = (random(&[2, 1, 3, 3], Kind::Float), random(&[1, 3], Kind::Float));
@@ -170,7 +177,7 @@ fn dropout_keeps_rate_and_mean_and_its_gradient_the_mask() {
     assert!(dropout(&x, Some(&other), drops).is_err());
 }
 
-/// The same bits for any number of threads, and for an element wherever the row that it stands in lies.
+/// The same bits for any number of threads.
 #[test]
 fn bits_depend_on_no_thread() {
     tch::manual_seed(4);

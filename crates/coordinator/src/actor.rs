@@ -317,8 +317,9 @@ impl Actor {
             Command::Open { generation, reason, tail } => {
                 self.rendezvous.forget_before(generation.number);
                 self.members = generation.members.len();
+                let tail = wire::tail_of(&tail);
                 for (rank, &member) in generation.members.iter().enumerate() {
-                    self.send(member, Kind::Open(wire::open_for(&generation, rank, &reason, &tail)));
+                    self.send(member, Kind::Open(wire::open_for(&generation, rank, &reason, tail.clone())));
                 }
                 let (number, step) = (generation.number, generation.step);
                 tracing::info!(

@@ -47,7 +47,7 @@ pub async fn serve(
     let server = tonic::transport::Server::builder()
         .tcp_nodelay(true)
         .http2_keepalive_interval(Some(Duration::from_secs(10)))
-        .add_service(CoordinatorServer::new(service))
+        .add_service(CoordinatorServer::new(service).max_decoding_message_size(wire::LARGEST_MESSAGE))
         .serve_with_incoming_shutdown(TcpListenerStream::new(listener), async {
             let _ = end.await;
         });

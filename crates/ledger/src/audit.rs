@@ -233,8 +233,10 @@ impl Audit {
             }
             Record::Resumed { step, checkpoint } => {
                 // The story goes on from where the checkpoint was decided.
-                if let Some(told) = self.heads.get(checkpoint) {
-                    self.told = told.clone();
+                match self.heads.get(checkpoint) {
+                    Some(told) if told.steps == *step => self.told = told.clone(),
+                    _ if checkpoint.is_empty() => {}
+                    _ => self.find(place, "it goes on from a checkpoint that no record before it leads to"),
                 }
                 self.go_to(place, *step);
             }

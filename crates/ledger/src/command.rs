@@ -5,7 +5,8 @@ use crate::{PartReport, Record, Tail, WorkerId};
 /// A fixed set of members that reduce gradients together. Generations only grow.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Generation {
-    /// Counted from 1 in every term.
+    /// Counted from 1 over the whole run, so that nobody takes a message about a generation of another term for one
+    /// about this.
     pub number: u64,
     /// The members in the order of their ranks. Rank 0 holds the weights, or restores them.
     pub members: Vec<WorkerId>,

@@ -60,6 +60,8 @@ pub struct Stored {
     pub records: u64,
     /// Updates that they account for.
     pub steps: u64,
+    /// The highest number of a generation in them.
+    pub generations: u64,
     /// The chain over them.
     pub chain: Chain,
 }
@@ -75,6 +77,9 @@ impl Stored {
         self.term = term;
         self.records += 1;
         self.steps = record.steps_after(self.steps);
+        if let Record::Opened { generation, .. } = record {
+            self.generations = self.generations.max(*generation);
+        }
         self.chain.append_line(line);
     }
 }
@@ -148,7 +153,8 @@ pub struct Ledger {
     phase: Phase,
     workers: BTreeMap<WorkerId, Worker>,
     generation: Option<Generation>,
-    generations: u64,
+    /// Generations that were opened in this term.
+    opened: u64,
     /// Why the next generation will be opened.
     reason: String,
     /// Committed steps.
@@ -188,7 +194,7 @@ impl Ledger {
             phase: Phase::Gathering,
             workers: BTreeMap::new(),
             generation: None,
-            generations: 0,
+            opened: 0,
             reason: "the run starts".to_owned(),
             step: start.durable,
             durable: start.durable,
@@ -236,7 +242,7 @@ impl Ledger {
             phase: self.phase,
             step: self.step,
             steps: self.settings.steps,
-            generation: self.generations,
+            generation: self.record.generations,
             members: members.len(),
             workers: workers.map(|(id, worker)| (*id, worker.info.clone(), members.contains(id))).collect(),
             durable: self.durable,

@@ -71,6 +71,7 @@ pub struct Segment {
 struct SegmentHead {
     segment: u64,
     term: Term,
+    #[serde(default)]
     chain: String,
 }
 

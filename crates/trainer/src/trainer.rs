@@ -29,7 +29,8 @@ pub struct Trainer {
     /// First and second moments: `Float` [N] each.
     exp_avg: Tensor,
     exp_avg_sq: Tensor,
-    /// The sum of this step's gradients as fixed point, and behind it the tally: `Int64` [N + [`Tally::LEN`]].
+    /// The sum of this step's gradients as fixed point (from the first micro-batch on; until then that of an older step),
+    /// and behind it the tally: `Int64` [N + [`Tally::LEN`]].
     accumulator: Tensor,
     /// The step's gradient, after [`Trainer::reduce`]: `Float` [N].
     gradient: Tensor,

@@ -111,7 +111,7 @@ pub fn step_report(report: &StepReport) -> v1::StepReport {
 }
 
 /// What the member of a given rank is told when a generation opens.
-pub fn open_for(generation: &Generation, rank: usize, reason: &str, tail: &Tail) -> v1::Open {
+pub fn open_for(generation: &Generation, rank: usize, reason: &str, tail: v1::Tail) -> v1::Open {
     let source = match generation.sources[rank] {
         StateSource::Keep => v1::StateSource::Keep,
         StateSource::Receive => v1::StateSource::Receive,
@@ -125,7 +125,7 @@ pub fn open_for(generation: &Generation, rank: usize, reason: &str, tail: &Tail)
         source: source.into(),
         broadcast: generation.needs_broadcast(),
         reason: reason.to_owned(),
-        tail: Some(tail_of(tail)),
+        tail: Some(tail),
     }
 }
 

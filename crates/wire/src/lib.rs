@@ -15,3 +15,7 @@ pub use told::Told;
 
 /// The version of the protocol; it changes when an old worker could misunderstand a new coordinator.
 pub const PROTOCOL: u32 = 3;
+
+/// The largest message that either side takes, in bytes: records of a run that storage does not take for a while travel
+/// with every new generation.
+pub const LARGEST_MESSAGE: usize = 256 << 20;

@@ -177,7 +177,7 @@ impl Session {
             .connect()
             .await
             .map_err(|error| nobody(root_cause(&error)))?;
-        let mut client = CoordinatorClient::new(channel);
+        let mut client = CoordinatorClient::new(channel).max_decoding_message_size(wire::LARGEST_MESSAGE);
         let (to_coordinator, outgoing) = mpsc::channel(64);
         let hello = v1::Hello {
             worker: self.options.id,

@@ -2,6 +2,7 @@
 //! It builds without libtorch, and quickly, because it is what fetches libtorch.
 
 mod bench;
+mod chaos;
 mod ci;
 mod demo;
 mod demo_corpus;
@@ -52,6 +53,9 @@ enum Task {
     /// Seeded histories of a simulated cluster around the coordinator's ledger
     #[command(after_help = "Example: cargo xtask sim --seeds 100000")]
     Sim(sim::SimArgs),
+    /// A real run whose processes are killed and stopped at random, compared with an undisturbed one
+    #[command(after_help = "Example: cargo xtask chaos --seed 1 --minutes 2")]
+    Chaos(chaos::ChaosArgs),
     /// Write the project's own corpus, the same bytes each time
     #[command(after_help = "Example: cargo xtask demo-corpus --out data/demo --megabytes 6")]
     DemoCorpus(demo_corpus::DemoCorpusArgs),
@@ -73,6 +77,7 @@ fn main() -> ExitCode {
         Task::Test { arguments } => testing::run(&root, arguments),
         Task::Ci => ci::run(&root),
         Task::Tidy => tidy::run(&root),
+        Task::Chaos(arguments) => chaos::run(&root, arguments),
         Task::Sim(arguments) => sim::run(&root, arguments),
         Task::DemoCorpus(arguments) => demo_corpus::run(arguments),
         Task::Demo(arguments) => demo::run(&root, arguments),

@@ -91,6 +91,12 @@ pub fn run(arguments: Arguments) -> Result<(), Failure> {
             return Err(Failure::bad_input(format!("--{name} {value}: a number from 0 on is wanted")));
         }
     }
+    if u64::from(arguments.workers) < u64::from(plan.cluster.min_workers) {
+        return Err(Failure::bad_input(format!(
+            "--workers {}: the run waits for cluster.min_workers = {}",
+            arguments.workers, plan.cluster.min_workers
+        )));
+    }
     let as_planned = (plan.checkpoint.every, plan.cluster.dead_after_ms);
     let mut variants = vec![as_planned];
     if arguments.compare {

@@ -91,7 +91,10 @@ fn show(audited: &Audited, checkpoints: &[(u64, String)], steps: u64) {
         println!("{place}: {what}");
     }
     if audited.findings.is_empty() {
-        println!("nothing is missing, and nothing was changed");
+        let proven = checkpoints.iter().map(|(step, _)| *step).max().unwrap_or(0);
+        println!(
+            "nothing before step {proven}, the newest checkpoint, is missing or was changed, and nothing contradicts it"
+        );
     }
 }
 

@@ -75,7 +75,7 @@ impl Attention {
         context.f_transpose(1, 2)?.f_reshape([b * l, n * d])
     }
 
-    /// The plain formula, for libtorch's CPU kernel knows no dropout: `qkv` [3, B, N, L, D] to [B, N, L, D].
+    /// The plain formula: libtorch's kernel for CPUs knows no dropout, and is slower without it, too: `qkv` [3, B, N, L, D] to [B, N, L, D].
     fn explicit(&self, qkv: &Tensor, sequences: &Sequences, noise: &Noise) -> Result<Tensor, TchError> {
         let (b, l, n) = (sequences.rows, sequences.len, self.heads);
         let d = qkv.size()[4];

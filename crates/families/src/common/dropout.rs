@@ -20,7 +20,7 @@ impl Noise {
         Noise { key, calls: Cell::new(0) }
     }
 
-    /// The draws of the next layer that asks.
+    /// The key of the next layer that asks.
     fn next(&self) -> Key {
         self.key.index(self.calls.replace(self.calls.get() + 1))
     }

@@ -13,7 +13,7 @@ impl Ledger {
     pub(super) fn open_generation(&mut self, out: &mut Vec<Command>) {
         let ready: Vec<WorkerId> =
             self.workers.iter().filter(|(_, w)| w.prepared && !w.leaving).map(|(&id, _)| id).collect();
-        let needed = if self.generations == 0 { self.settings.min_workers } else { 1 };
+        let needed = if self.opened == 0 { self.settings.min_workers } else { 1 };
         if ready.len() < needed.max(1) {
             return;
         }
@@ -55,8 +55,9 @@ impl Ledger {
         if restored || self.step > self.record.steps {
             self.record_going_on_from_the_checkpoint(out);
         }
-        self.generations += 1;
-        let generation = Generation { number: self.generations, members, step: self.step, sources };
+        self.opened += 1;
+        let generation =
+            Generation { number: self.record.generations + 1, members, step: self.step, sources };
         let reason = std::mem::take(&mut self.reason);
         self.record(
             Record::Opened {

@@ -23,7 +23,7 @@ impl Ledger {
     pub(super) fn prepared(&mut self, worker: WorkerId, applied: Option<u64>, tail: Tail) {
         let Some(known) = self.workers.get_mut(&worker) else { return };
         (known.prepared, known.applied) = (true, applied);
-        if self.generations == 0 {
+        if self.opened == 0 {
             self.take_up(tail);
         }
     }

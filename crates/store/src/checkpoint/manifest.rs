@@ -8,8 +8,8 @@ use xxhash_rust::xxh3::xxh3_128;
 use super::part::hex;
 use crate::{StoreError, Term};
 
-/// The format that this program writes, and the newest that it reads.
-pub(super) const FORMAT: u32 = 1;
+/// The format that this program writes and reads. In 1, the hashes of the state and of the ledger were others.
+pub(super) const FORMAT: u32 = 2;
 /// Stands between a manifest and its own checksum, so that the file is JSON and still says whether it is
 /// whole.
 const SEAL: &str = ",\n  \"checksum\": \"";
@@ -115,10 +115,11 @@ impl CheckpointManifest {
         }
         let body = format!("{open}\n}}");
         let Version { version } = serde_json::from_str(&body).map_err(|error| damaged(error.to_string()))?;
-        if version > FORMAT {
+        if version != FORMAT {
             // Whole, but not for us: to skip it would be to go back to an older checkpoint without need.
             return Err(StoreError::Invalid(format!(
-                "{place} has format {version}, this program reads up to {FORMAT}; use a newer cloze"
+                "{place} has format {version}, this program reads {FORMAT}; use the cloze that wrote it (its exports \
+                 can be gone on from, as model.init_from)"
             )));
         }
         let manifest: Self = serde_json::from_str(&body).map_err(|error| damaged(error.to_string()))?;

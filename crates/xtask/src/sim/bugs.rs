@@ -46,8 +46,8 @@ pub const BUGS: &[Bug] = &[
     bug(
         "generations are not counted",
         "state/generations.rs",
-        "        self.generations += 1;\n",
-        "        self.generations = self.generations.max(1);\n",
+        "number: self.record.generations + 1,",
+        "number: self.record.generations.max(1),",
     ),
     bug(
         "a dead member's generation goes on",

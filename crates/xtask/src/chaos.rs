@@ -1,0 +1,409 @@
+//! `cargo xtask chaos`: a real training run whose processes are killed, stopped and replaced at random, and which must end
+//! with the weights of an undisturbed one, bit for bit. Knows the command lines of `cloze`, and nothing of what is behind
+//! them.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::io::{BufRead, BufReader};
+use std::net::TcpListener;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
+use std::time::{Duration, Instant};
+
+use serde_json::{Value, json};
+
+use crate::prng::Prng;
+use crate::shell::{Failure, Outcome, failed, foreign, output, run as run_command};
+use crate::{demo_corpus, setup, shell};
+
+/// Arguments of `cargo xtask chaos`.
+#[derive(Debug, clap::Args)]
+pub struct ChaosArgs {
+    /// What goes wrong, and when
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    seed: u64,
+    /// About how long the run would take undisturbed
+    #[arg(long, value_name = "N", default_value_t = 2, value_parser = clap::value_parser!(u64).range(1..))]
+    minutes: u64,
+    /// Workers that are kept alive
+    #[arg(long, value_name = "N", default_value_t = 3, value_parser = clap::value_parser!(u32).range(2..))]
+    workers: u32,
+    /// Also write what was measured as JSON
+    #[arg(long, value_name = "FILE")]
+    out: Option<PathBuf>,
+}
+
+/// Everything that is written is below this folder.
+const FOLDER: &str = "target/chaos";
+const CONFIG: &str = "configs/roberta/demo.toml";
+/// Steps of a short run that shows how fast this machine is.
+const CALIBRATION: u64 = 300;
+/// Between two disturbances, in milliseconds.
+const PAUSE: (usize, usize) = (500, 2_500);
+/// How long a process stands still, in milliseconds; what is longer than `cluster.dead_after_ms` counts as death.
+const STILL: (usize, usize) = (50, 3_000);
+/// Without a step for so long, the run is taken to hang.
+const HANGS: Duration = Duration::from_secs(60);
+const SETTINGS: [&str; 3] =
+    ["cluster.dead_after_ms=1500", "cluster.heartbeat_ms=100", "checkpoint.every=200"];
+
+/// What is done to the run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Disturbance {
+    KillWorker,
+    KillCoordinator,
+    StandStill,
+    Leave,
+    Join,
+}
+
+/// As often as they stand here.
+const DISTURBANCES: [Disturbance; 10] = [
+    Disturbance::KillWorker,
+    Disturbance::KillWorker,
+    Disturbance::KillWorker,
+    Disturbance::KillWorker,
+    Disturbance::KillWorker,
+    Disturbance::KillCoordinator,
+    Disturbance::KillCoordinator,
+    Disturbance::StandStill,
+    Disturbance::Leave,
+    Disturbance::Join,
+];
+
+/// Trains undisturbed, then disturbed, and compares.
+pub fn run(root: &Path, arguments: &ChaosArgs) -> Outcome<()> {
+    setup::run(root, false)?;
+    run_command(shell::cargo(root).args(["build", "--release", "--locked", "--bin", "cloze"]))?;
+    run_command(shell::cargo(root).args(["build", "--release", "--locked", "--package", "engine"]))?;
+    let place = Place { root: root.to_path_buf(), cloze: root.join("target/release/cloze") };
+    place.prepare()?;
+    let begun = Instant::now();
+    place.train("calibration", CALIBRATION)?;
+    let rate = CALIBRATION as f64 / begun.elapsed().as_secs_f64();
+    let steps = (rate * 60.0 * arguments.minutes as f64) as u64;
+    println!("{rate:.0} steps/s; {steps} steps, undisturbed");
+    place.train("undisturbed", steps)?;
+    println!("{steps} steps, seed {}, disturbed", arguments.seed);
+    let mut chaos = Chaos::start(&place, arguments, steps)?;
+    let ended = chaos.disturb_until_the_end();
+    chaos.clear();
+    ended?;
+    let equal = place.weights("undisturbed")? == place.weights("disturbed")?;
+    let verified = place.verified("disturbed")?;
+    let report = chaos.report(arguments, steps, equal, &verified);
+    println!("{}", show(&report));
+    if let Some(path) = &arguments.out {
+        crate::bench::write(path, &report)?;
+    }
+    match equal && verified["findings"].as_array().is_some_and(Vec::is_empty) {
+        true => Ok(()),
+        false => {
+            failed(format!("the weights or the record are not those of an undisturbed run; see {FOLDER}"))
+        }
+    }
+}
+
+/// Where everything lies.
+struct Place {
+    root: PathBuf,
+    cloze: PathBuf,
+}
+
+impl Place {
+    fn command(&self, arguments: &[&str]) -> Command {
+        let mut command = foreign(&self.cloze);
+        command.current_dir(&self.root).args(arguments);
+        command
+    }
+
+    /// A dataset of the project's own text, and no runs.
+    fn prepare(&self) -> Outcome<()> {
+        let folder = self.root.join(FOLDER);
+        let _ = fs::remove_dir_all(&folder);
+        let corpus = folder.join("corpus");
+        demo_corpus::write(&corpus, 2_000_000, 1)?;
+        let mut command = self.command(&["prepare", "configs/corpus/books.toml", "--input"]);
+        run_command(command.arg(corpus).args(["--out", &format!("{FOLDER}/dataset")]))
+    }
+
+    fn settings(&self, name: &str, steps: u64) -> Vec<String> {
+        let mut settings = vec![
+            format!("data.dataset={FOLDER}/dataset"),
+            format!("run.store={FOLDER}/{name}"),
+            format!("train.steps={steps}"),
+            format!("schedule.warmup_steps={}", steps / 10),
+        ];
+        settings.extend(SETTINGS.map(str::to_owned));
+        settings.into_iter().flat_map(|setting| ["--set".to_owned(), setting]).collect()
+    }
+
+    fn train(&self, name: &str, steps: u64) -> Outcome<()> {
+        let mut command = self.command(&["train", CONFIG, "--json", "--workers", "1"]);
+        run_command(command.args(self.settings(name, steps)).stdout(Stdio::null()))
+    }
+
+    /// The bytes of a run's exported weights.
+    fn weights(&self, name: &str) -> Outcome<Vec<u8>> {
+        let to = format!("{FOLDER}/hf-{name}");
+        run_command(&mut self.command(&["export", &format!("{FOLDER}/{name}"), "--to", &to]))?;
+        let path = self.root.join(to).join("model.safetensors");
+        fs::read(&path).map_err(|error| Failure::Failed(format!("{}: {error}", path.display())))
+    }
+
+    fn verified(&self, name: &str) -> Outcome<Value> {
+        let mut command = self.command(&["verify", &format!("{FOLDER}/{name}"), "--json"]);
+        let done = command.output().map_err(|error| Failure::Failed(error.to_string()))?;
+        serde_json::from_slice(&done.stdout)
+            .map_err(|_| Failure::Failed(String::from_utf8_lossy(&done.stderr).into_owned()))
+    }
+}
+
+/// A disturbed run in progress.
+struct Chaos<'a> {
+    place: &'a Place,
+    random: Prng,
+    steps: u64,
+    workers: u32,
+    port: u16,
+    coordinator: Child,
+    updates: Receiver<(Instant, Value)>,
+    supervisors: Vec<Child>,
+    /// Processes that stand still, and until when.
+    still: Vec<(String, Instant)>,
+    /// What was done and not yet followed by a step.
+    open: Vec<(Disturbance, Instant)>,
+    /// Seconds from what was done to the next commit.
+    recoveries: BTreeMap<Disturbance, Vec<f64>>,
+    counts: BTreeMap<Disturbance, u64>,
+    step: u64,
+    redone: u64,
+}
+
+impl<'a> Chaos<'a> {
+    fn start(place: &'a Place, arguments: &ChaosArgs, steps: u64) -> Outcome<Self> {
+        let port = TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr());
+        let port = port.map_err(|error| Failure::Failed(format!("no port is free: {error}")))?.port();
+        let (coordinator, updates) = coordinator(place, port, steps, false)?;
+        let mut chaos = Chaos {
+            place,
+            random: Prng::new(arguments.seed, 0),
+            steps,
+            workers: arguments.workers,
+            port,
+            coordinator,
+            updates,
+            supervisors: Vec::new(),
+            still: Vec::new(),
+            open: Vec::new(),
+            recoveries: BTreeMap::new(),
+            counts: BTreeMap::new(),
+            step: 0,
+            redone: 0,
+        };
+        for _ in 0..arguments.workers {
+            chaos.join()?;
+        }
+        Ok(chaos)
+    }
+
+    fn join(&mut self) -> Outcome<()> {
+        let url = format!("http://127.0.0.1:{}", self.port);
+        let mut command = self.place.command(&["worker", "--coordinator", &url, "--address", "127.0.0.1"]);
+        let log = self.place.root.join(FOLDER).join("workers.log");
+        let log = fs::File::options().create(true).append(true).open(&log);
+        let log = log.map_err(|error| Failure::Failed(format!("workers.log: {error}")))?;
+        let child = command.stdout(Stdio::null()).stderr(log).spawn();
+        self.supervisors.push(child.map_err(|error| Failure::Failed(format!("no worker starts: {error}")))?);
+        Ok(())
+    }
+
+    fn disturb_until_the_end(&mut self) -> Outcome<()> {
+        let (mut last, mut next) = (Instant::now(), Instant::now() + Duration::from_secs(5));
+        loop {
+            match self.updates.recv_timeout(Duration::from_millis(50)) {
+                Ok((at, update)) => {
+                    if let Some(step) = update["step"].as_u64().filter(|_| update["kind"] == "step") {
+                        last = at;
+                        self.committed(at, step);
+                    }
+                }
+                Err(RecvTimeoutError::Timeout) => {}
+                Err(RecvTimeoutError::Disconnected) => return self.ended(),
+            }
+            if last.elapsed() > HANGS {
+                return failed(format!("no step for {HANGS:?} after step {}", self.step));
+            }
+            self.wake()?;
+            // The end is left alone, so that every disturbance is followed by a step.
+            if Instant::now() > next && self.step < self.steps * 19 / 20 {
+                self.disturb()?;
+                let pause = PAUSE.0 + self.random.below(PAUSE.1 - PAUSE.0);
+                next = Instant::now() + Duration::from_millis(pause as u64);
+            }
+        }
+    }
+
+    fn committed(&mut self, at: Instant, step: u64) {
+        self.redone += (self.step + 1).saturating_sub(step);
+        self.step = step;
+        for (what, since) in self.open.drain(..).filter(|(_, since)| *since < at) {
+            self.recoveries.entry(what).or_default().push((at - since).as_secs_f64());
+        }
+    }
+
+    fn ended(&mut self) -> Outcome<()> {
+        match self.coordinator.wait() {
+            Ok(status) if status.success() => Ok(()),
+            Ok(status) => failed(format!("the coordinator ended with {status} after step {}", self.step)),
+            Err(error) => failed(format!("the coordinator cannot be waited for: {error}")),
+        }
+    }
+
+    /// Lets those go on that stood still long enough, and starts workers for those that are gone.
+    fn wake(&mut self) -> Outcome<()> {
+        let now = Instant::now();
+        for (process, _) in self.still.extract_if(.., |(_, until)| *until <= now) {
+            signal(&process, "CONT");
+        }
+        self.supervisors.retain_mut(|child| matches!(child.try_wait(), Ok(None)));
+        while self.supervisors.len() < self.workers as usize {
+            self.join()?;
+        }
+        Ok(())
+    }
+
+    fn disturb(&mut self) -> Outcome<()> {
+        let what = self.random.pick(&DISTURBANCES);
+        let members = self.members();
+        let victim = (!members.is_empty()).then(|| members[self.random.below(members.len())].clone());
+        match (what, victim) {
+            (Disturbance::KillWorker, Some(process)) => signal(&process, "KILL"),
+            (Disturbance::StandStill, Some(process)) => {
+                let time = STILL.0 + self.random.below(STILL.1 - STILL.0);
+                signal(&process, "STOP");
+                self.still.push((process, Instant::now() + Duration::from_millis(time as u64)));
+            }
+            (Disturbance::Leave, Some(process)) => signal(&process, "TERM"),
+            (Disturbance::Join, _) if self.supervisors.len() < 2 * self.workers as usize => self.join()?,
+            (Disturbance::KillCoordinator, _) => {
+                let _ = self.coordinator.kill();
+                let _ = self.coordinator.wait();
+                (self.coordinator, self.updates) = coordinator(self.place, self.port, self.steps, true)?;
+            }
+            _ => return Ok(()),
+        }
+        *self.counts.entry(what).or_default() += 1;
+        if matches!(what, Disturbance::KillWorker | Disturbance::KillCoordinator) {
+            self.open.push((what, Instant::now()));
+        }
+        Ok(())
+    }
+
+    /// The processes of the members.
+    fn members(&self) -> Vec<String> {
+        let url = format!("http://127.0.0.1:{}", self.port);
+        let status = output(&mut self.place.command(&["status", &url, "--json"]));
+        let status: Value = status.and_then(|text| serde_json::from_str(&text).ok()).unwrap_or_default();
+        let workers = status["workers"].as_array().cloned().unwrap_or_default();
+        // A worker's name ends with its process id.
+        let process = |worker: &Value| Some(worker["name"].as_str()?.rsplit(':').next()?.to_owned());
+        workers.iter().filter(|worker| worker["member"] == true).filter_map(process).collect()
+    }
+
+    /// Leaves no process behind.
+    fn clear(&mut self) {
+        for (process, _) in self.still.drain(..) {
+            signal(&process, "CONT");
+        }
+        let _ = self.coordinator.kill();
+        let _ = self.coordinator.wait();
+        for supervisor in &mut self.supervisors {
+            signal(&supervisor.id().to_string(), "TERM");
+            let _ = supervisor.wait();
+        }
+    }
+
+    fn report(&self, arguments: &ChaosArgs, steps: u64, equal: bool, verified: &Value) -> Value {
+        let seconds = |what: Disturbance| {
+            let mut seconds = self.recoveries.get(&what).cloned().unwrap_or_default();
+            seconds.sort_by(f64::total_cmp);
+            let at = |share: f64| {
+                seconds.get(((seconds.len().max(1) - 1) as f64 * share).round() as usize).copied()
+            };
+            json!({ "count": seconds.len(), "median": at(0.5), "p99": at(0.99), "longest": at(1.0), "all": seconds })
+        };
+        let counts: BTreeMap<String, u64> =
+            self.counts.iter().map(|(what, count)| (format!("{what:?}"), *count)).collect();
+        json!({
+            "benchmark": "chaos", "seed": arguments.seed, "steps": steps, "workers": arguments.workers,
+            "machine": crate::bench::facts::machine(), "project": crate::bench::facts::project(&self.place.root),
+            "disturbances": counts, "seconds_to_next_commit": {
+                "worker_killed": seconds(Disturbance::KillWorker),
+                "coordinator_killed": seconds(Disturbance::KillCoordinator),
+            },
+            "steps_redone": self.redone, "same_bits": equal, "verified": {
+                "steps": verified["steps"], "undone": verified["undone"], "findings": verified["findings"],
+            },
+        })
+    }
+}
+
+/// Starts a coordinator whose updates arrive with the times at which they were read.
+fn coordinator(
+    place: &Place,
+    port: u16,
+    steps: u64,
+    resume: bool,
+) -> Outcome<(Child, Receiver<(Instant, Value)>)> {
+    let listen = format!("127.0.0.1:{port}");
+    let mut command = place.command(&["coordinator", CONFIG, "--json", "--listen", &listen]);
+    command.args(place.settings("disturbed", steps));
+    if resume {
+        command.arg("--resume");
+    }
+    let spawned = command.stdout(Stdio::piped()).stderr(Stdio::null()).spawn();
+    let mut child = spawned.map_err(|error| Failure::Failed(format!("no coordinator starts: {error}")))?;
+    let out = child.stdout.take().ok_or_else(|| Failure::Failed("no output to read".into()))?;
+    let (updates, inbox) = channel();
+    std::thread::spawn(move || {
+        for line in BufReader::new(out).lines().map_while(Result::ok) {
+            let Ok(update) = serde_json::from_str(&line) else { continue };
+            if updates.send((Instant::now(), update)).is_err() {
+                return;
+            }
+        }
+    });
+    Ok((child, inbox))
+}
+
+fn signal(process: &str, name: &str) {
+    // It may be gone already.
+    let _ = foreign("kill").args([&format!("-{name}"), process]).stderr(Stdio::null()).status();
+}
+
+fn show(report: &Value) -> String {
+    let line = |what: &str, key: &str| {
+        let of = &report["seconds_to_next_commit"][key];
+        let number = |name: &str| of[name].as_f64().map_or("-".to_owned(), |value| format!("{value:.2}"));
+        format!(
+            "{what}: {} times, seconds to the next commit: median {}, p99 {}, longest {}\n",
+            of["count"],
+            number("median"),
+            number("p99"),
+            number("longest")
+        )
+    };
+    format!(
+        "disturbances: {}\n{}{}steps computed again: {}; the same bits: {}; record: {} steps, {} undone, findings {}",
+        report["disturbances"],
+        line("worker killed", "worker_killed"),
+        line("coordinator killed", "coordinator_killed"),
+        report["steps_redone"],
+        report["same_bits"],
+        report["verified"]["steps"],
+        report["verified"]["undone"],
+        report["verified"]["findings"]
+    )
+}
