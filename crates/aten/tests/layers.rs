@@ -33,7 +33,7 @@ fn compare(
     let wide: Vec<Tensor> =
         inputs.iter().map(|input| input.detach().to_kind(Kind::Double).set_requires_grad(true)).collect();
     let own: Vec<Tensor> = inputs.iter().map(|input| input.shallow_clone()).collect();
-    let (ours, theirs) = (ours(&own).unwrap(), theirs(&wide).unwrap());
+    let (ours, theirs) = (ours(&own).expect("ours computes"), theirs(&wide).expect("theirs computes"));
     assert_eq!((ours.kind(), ours.size()), (kind, theirs.size()), "{what}");
     let off = difference(&ours, &theirs);
     assert!(off < tolerance(kind), "{what}, {kind:?}: off by {off:e}");

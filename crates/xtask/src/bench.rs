@@ -2,7 +2,7 @@
 //! Knows the order of the measurements and what is to be reached; how each is made is in the files below.
 
 mod curves;
-mod facts;
+pub mod facts;
 mod inputs;
 mod peers;
 mod table;
@@ -137,7 +137,7 @@ fn parsed(command: &mut std::process::Command) -> Outcome<Value> {
         .map_err(|error| Failure::Failed(format!("`{shown}` printed no JSON: {error}")))
 }
 
-fn write(path: &Path, value: &Value) -> Outcome<()> {
+pub fn write(path: &Path, value: &Value) -> Outcome<()> {
     let text = serde_json::to_string_pretty(value).map_err(|error| cannot(path, &error))?;
     fs::write(path, text + "\n").map_err(|error| cannot(path, &error))
 }
