@@ -176,13 +176,16 @@ async fn any_damage_to_a_manifest_is_found_and_named() {
 }
 
 #[tokio::test]
-async fn a_checkpoint_of_a_newer_program_is_not_passed_over() {
-    let run = RunStore::at(Location::memory());
-    checkpoint(&run, Term(1), 10, 1).await;
-    let newer = CheckpointManifest { version: 2, ..parts(&run, Term(1), 20, 1).await };
-    run.location().put(&path(20, "manifest.json"), newer.seal()).await.unwrap();
-    let error = run.checkpoints().newest_verified().await.unwrap_err();
-    assert!(error.is_bad_input() && error.to_string().contains("format 2"), "{error}");
+async fn a_checkpoint_of_another_format_is_not_passed_over() {
+    for version in [CheckpointManifest::FORMAT - 1, CheckpointManifest::FORMAT + 1] {
+        let run = RunStore::at(Location::memory());
+        checkpoint(&run, Term(1), 10, 1).await;
+        let other = CheckpointManifest { version, ..parts(&run, Term(1), 20, 1).await };
+        run.location().put(&path(20, "manifest.json"), other.seal()).await.unwrap();
+        let error = run.checkpoints().newest_verified().await.unwrap_err();
+        let named = error.to_string().contains(&format!("format {version}"));
+        assert!(error.is_bad_input() && named, "{error}");
+    }
 }
 
 #[tokio::test]

@@ -146,7 +146,7 @@ async fn a_damaged_ledger_is_named() {
             run.location().put(name, whole.clone()).await.unwrap();
         }
         // The number 2, and the term 1 to 0.
-        for found in [b"2,", b"1}"] {
+        for found in [b"2,", b"1,"] {
             let at = whole.windows(2).position(|pair| pair == found).unwrap();
             flip(&run, name, at * 8).await;
             damaged().await;
