@@ -172,8 +172,8 @@ struct Chaos<'a> {
     supervisors: Vec<Child>,
     /// Processes that stand still, and until when.
     still: Vec<(String, Instant)>,
-    /// What was done and not yet followed by a step.
-    open: Vec<(Disturbance, Instant)>,
+    /// What was done and not yet made up for: when, and whether a generation without the victim is open.
+    open: Vec<(Disturbance, Instant, bool)>,
     /// Seconds from what was done to the next commit.
     recoveries: BTreeMap<Disturbance, Vec<f64>>,
     counts: BTreeMap<Disturbance, u64>,
@@ -224,6 +224,9 @@ impl<'a> Chaos<'a> {
         loop {
             match self.updates.recv_timeout(Duration::from_millis(50)) {
                 Ok((at, update)) => {
+                    if update["kind"] == "opened" {
+                        self.open.iter_mut().filter(|open| open.1 < at).for_each(|open| open.2 = true);
+                    }
                     if let Some(step) = update["step"].as_u64().filter(|_| update["kind"] == "step") {
                         last = at;
                         self.committed(at, step);
@@ -248,7 +251,8 @@ impl<'a> Chaos<'a> {
     fn committed(&mut self, at: Instant, step: u64) {
         self.redone += (self.step + 1).saturating_sub(step);
         self.step = step;
-        for (what, since) in self.open.drain(..).filter(|(_, since)| *since < at) {
+        // A step before that was decided before, or with the victim's vote.
+        for (what, since, _) in self.open.extract_if(.., |open| open.2) {
             self.recoveries.entry(what).or_default().push((at - since).as_secs_f64());
         }
     }
@@ -296,7 +300,7 @@ impl<'a> Chaos<'a> {
         }
         *self.counts.entry(what).or_default() += 1;
         if matches!(what, Disturbance::KillWorker | Disturbance::KillCoordinator) {
-            self.open.push((what, Instant::now()));
+            self.open.push((what, Instant::now(), false));
         }
         Ok(())
     }
