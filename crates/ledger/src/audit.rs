@@ -25,8 +25,10 @@ pub struct Stretch {
     pub first: u64,
     /// The step behind the last one.
     pub end: u64,
-    /// The members by rank: lane `l` belongs to rank `l mod members`.
+    /// The members by rank.
     pub members: Vec<WorkerId>,
+    /// How micro-batches were dealt to them: see [`plan::Deal`]. Empty if all got the same.
+    pub weights: Vec<u32>,
     /// Why the generation was opened.
     pub reason: String,
 }
@@ -40,6 +42,8 @@ pub struct Audited {
     pub records: u64,
     /// Steps that count: each with the micro-batches that the plan gives it, and each once.
     pub steps: u64,
+    /// Steps that were computed again because members contradicted each other.
+    pub doubted: u64,
     /// Committed steps that were undone, because the weights that they led to were lost, and computed again.
     pub undone: u64,
     /// Steps that were committed without an update, because their gradient could not be used.
@@ -88,6 +92,7 @@ pub fn audit(batches: plan::Batches, checkpoints: &[(u64, String)], segments: &[
         named: named.chain(lines.filter_map(restored)).collect(),
         heads: BTreeMap::new(),
         told: Told::default(),
+        left_out: Vec::new(),
         committed: 0,
         out: Audited::default(),
     };
@@ -111,6 +116,7 @@ struct Audit {
     /// What had been told up to such a head: a generation may begin there.
     heads: BTreeMap<String, Told>,
     told: Told,
+    left_out: Vec<std::ops::Range<u64>>,
     /// Commits, those that were undone included.
     committed: u64,
     out: Audited,
@@ -185,7 +191,7 @@ impl Audit {
 
     fn record(&mut self, place: &str, term: u64, record: &Record) {
         match record {
-            Record::Opened { term: opened, generation, step, members, reason } => {
+            Record::Opened { term: opened, generation, step, members, weights, reason } => {
                 // A coordinator stores what the one before could not.
                 if *opened > term {
                     self.find(place, &format!("a generation of term {opened} in a segment of term {term}"));
@@ -197,6 +203,7 @@ impl Audit {
                     first: *step,
                     end: *step,
                     members: members.clone(),
+                    weights: weights.clone(),
                     reason: reason.clone(),
                 });
             }
@@ -225,6 +232,9 @@ impl Audit {
                         &format!("step {step} is of generation {generation}, which is not open"),
                     ),
                 }
+                if self.left_out.iter().any(|range| range.contains(step)) && !skipped {
+                    self.find(place, &format!("step {step} is to be left out, and is not"));
+                }
                 if *skipped {
                     self.told.skipped.push(*step);
                 }
@@ -240,6 +250,18 @@ impl Audit {
                 }
                 self.go_to(place, *step);
             }
+            Record::Dealt { generation, step, weights } => {
+                let last = self.told.stretches.last().filter(|last| last.generation == *generation).cloned();
+                let Some(last) = last else {
+                    return self
+                        .find(place, &format!("it deals for generation {generation}, which is not open"));
+                };
+                let reason = "dealt by what was measured".to_owned();
+                let weights = weights.clone();
+                self.told.stretches.push(Stretch { first: *step, end: *step, weights, reason, ..last });
+            }
+            Record::LeftOut { first, end, .. } => self.left_out.push(*first..*end),
+            Record::Doubted { .. } => self.out.doubted += 1,
             Record::Checkpointed { .. } => {}
         }
     }
@@ -271,6 +293,7 @@ mod tests {
             generation,
             step,
             members: vec![WorkerId(7), WorkerId(8)],
+            weights: Vec::new(),
             reason: "test".into(),
         }
     }
@@ -287,6 +310,7 @@ mod tests {
             grad_norm: 1.0,
             digest: "d".into(),
             skipped: step == 1,
+            poisoned: Vec::new(),
         }
     }
 

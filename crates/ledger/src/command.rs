@@ -1,5 +1,7 @@
 //! What the ledger wants done. Each command says what holds when it is carried out.
 
+use plan::Deal;
+
 use crate::{PartReport, Record, Tail, WorkerId};
 
 /// A fixed set of members that reduce gradients together. Generations only grow.
@@ -14,6 +16,10 @@ pub struct Generation {
     pub step: u64,
     /// Where each member gets the weights of `step` from, by rank.
     pub sources: Vec<StateSource>,
+    /// How micro-batches are dealt to the members, until a commit says otherwise.
+    pub deal: Deal,
+    /// Steps from here on that nobody computes: the first of each range, and the step behind it.
+    pub left_out: Vec<(u64, u64)>,
 }
 
 impl Generation {
@@ -80,8 +86,11 @@ pub enum Command {
         generation: Generation,
         /// Why a new one was needed.
         reason: String,
-        /// All records that are not known to be durable, the generation's own at the end.
+        /// All records that are not known to be durable, the generation's own at the end; for the first ranks, which
+        /// keep them.
         tail: Tail,
+        /// How many ranks these are.
+        keepers: usize,
     },
     /// Tell the members to drop what they have of the current step. Nothing of it was applied anywhere.
     Abort {
@@ -102,8 +111,12 @@ pub enum Command {
         members: Vec<WorkerId>,
         /// What they do then.
         next: Next,
-        /// The records since the members were last told of any, the step's own at the end.
+        /// How micro-batches are dealt from the next step on, if otherwise than before.
+        deal: Option<Deal>,
+        /// The records since the members were last told of any, the step's own at the end; for the first ranks.
         tail: Tail,
+        /// How many ranks these are.
+        keepers: usize,
         /// How many records are durable, from the run's first on.
         recorded: u64,
     },

@@ -15,6 +15,15 @@ impl std::fmt::Display for WorkerId {
     }
 }
 
+/// A generation, among all that any coordinator of the run ever opened: in the order in which they were.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Opening {
+    /// The coordinator's term.
+    pub term: u64,
+    /// The generation's number.
+    pub generation: u64,
+}
+
 /// What a worker says of itself when it comes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct WorkerInfo {
@@ -43,6 +52,53 @@ pub struct StepReport {
     pub overflowed: bool,
     /// Further numbers by name, for people: the ledger does not look at them.
     pub measures: Vec<(String, f64)>,
+}
+
+/// What a member says of its own part of a step.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Share {
+    /// Micro-batches that it computed.
+    pub micro_batches: u64,
+    /// What they took, their data included, in milliseconds.
+    pub compute_ms: f64,
+    /// What the all-reduce took, waiting for others included, in milliseconds.
+    pub reduce_ms: f64,
+    /// Micro-batches whose gradients cannot be used.
+    pub poisoned: Vec<Poisoned>,
+    /// Hashes of the gradients of micro-batches that a second member computes too, by their number in the step.
+    pub recomputed: Vec<(u64, String)>,
+    /// Hash of its state before the step, if it is time to compare.
+    pub state_digest: Option<String>,
+}
+
+/// A micro-batch whose gradient is not finite or out of range.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Poisoned {
+    /// Its number in the step.
+    pub micro_batch: u64,
+    /// Its samples, as the dataset names them: `block:index`.
+    pub samples: String,
+}
+
+/// What a worker is at.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Doing {
+    /// It waits for the coordinator, or for data, which have limits of their own.
+    #[default]
+    Waiting,
+    /// It computes.
+    Computing,
+    /// It waits for the other members.
+    Collective,
+}
+
+/// How far a worker has come.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Progress {
+    /// Grows with everything that it finishes.
+    pub done: u64,
+    /// What it is at.
+    pub doing: Doing,
 }
 
 /// One member's part of a checkpoint, safely stored.
@@ -76,6 +132,8 @@ pub enum Event {
         worker: WorkerId,
         /// Updates applied to the weights that it holds; `None` if it holds none.
         applied: Option<u64>,
+        /// The last generation that it began with them, or computed them in.
+        since: Opening,
         /// What it was told of the run's record and does not know to be durable.
         tail: Tail,
     },
@@ -83,6 +141,8 @@ pub enum Event {
     Heartbeat {
         /// Who.
         worker: WorkerId,
+        /// How far it has come.
+        progress: Progress,
     },
     /// A worker's connection is gone.
     Lost {
@@ -104,8 +164,10 @@ pub enum Event {
         generation: u64,
         /// The step, counted from 0.
         step: u64,
-        /// What it found.
+        /// What all members together found.
         report: StepReport,
+        /// Its own part.
+        share: Share,
     },
     /// A member could not go on in this generation: a peer did not answer.
     Failed {
@@ -160,6 +222,13 @@ pub enum Event {
         /// Why, and what to do.
         reason: String,
     },
+    /// A person wants the run to stand still after the current step, with a checkpoint.
+    Pause {
+        /// Who wants it, for the log.
+        reason: String,
+    },
+    /// A person wants a run that stands still to go on.
+    Unpause,
     /// A person wants the run to end after the current step, with a checkpoint.
     Stop {
         /// Who wants it, for the log.
@@ -175,7 +244,7 @@ impl Event {
         match self {
             Event::Hello { worker, .. }
             | Event::Prepared { worker, .. }
-            | Event::Heartbeat { worker }
+            | Event::Heartbeat { worker, .. }
             | Event::Lost { worker, .. }
             | Event::Leave { worker }
             | Event::Ready { worker, .. }
@@ -186,6 +255,8 @@ impl Event {
             | Event::CheckpointStored { .. }
             | Event::CheckpointFailed { .. }
             | Event::GiveUp { .. }
+            | Event::Pause { .. }
+            | Event::Unpause
             | Event::Stop { .. }
             | Event::Tick => None,
         }

@@ -12,6 +12,8 @@ mod state;
 
 pub use audit::{Audited, Body, Finding, Segment, Stretch, audit};
 pub use command::{Command, Ending, Generation, Next, StateSource};
-pub use event::{Event, PartReport, StepReport, WorkerId, WorkerInfo};
+pub use event::{
+    Doing, Event, Opening, PartReport, Poisoned, Progress, Share, StepReport, WorkerId, WorkerInfo,
+};
 pub use record::{Chain, Record, Tail};
 pub use state::{Ledger, Phase, Settings, Start, Status, Stored};

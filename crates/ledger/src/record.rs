@@ -3,7 +3,7 @@
 use serde::{Deserialize, Deserializer, Serialize};
 use xxhash_rust::xxh3::xxh3_128;
 
-use crate::WorkerId;
+use crate::{Poisoned, WorkerId};
 
 /// One line of the run's record.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -17,9 +17,44 @@ pub enum Record {
         generation: u64,
         /// The next step.
         step: u64,
-        /// The members by rank: lane `l` belongs to rank `l mod members`.
+        /// The members by rank.
         members: Vec<WorkerId>,
+        /// How micro-batches are dealt to them: see [`plan::Deal`]. Empty if all get the same.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        weights: Vec<u32>,
         /// Why.
+        reason: String,
+    },
+    /// From a step on, micro-batches are dealt to the members of the open generation by other weights.
+    Dealt {
+        /// The generation.
+        generation: u64,
+        /// The first step that is dealt so.
+        step: u64,
+        /// The weights by rank.
+        weights: Vec<u32>,
+    },
+    /// Steps that are not computed: their samples count as used, and change nothing.
+    LeftOut {
+        /// The first.
+        first: u64,
+        /// The step behind the last.
+        end: u64,
+        /// Why.
+        reason: String,
+    },
+    /// Members contradicted each other; the step was not committed then.
+    Doubted {
+        /// The generation.
+        generation: u64,
+        /// The step.
+        step: u64,
+        /// Which members.
+        members: Vec<WorkerId>,
+        /// It is about their weights: those of this generation and all before are not used any more.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        weights: bool,
+        /// In what.
         reason: String,
     },
     /// The run goes on from other weights than those of the last committed step: what was committed since is undone.
@@ -58,6 +93,9 @@ pub enum Record {
         /// The gradient could not be used; the weights are unchanged.
         #[serde(default, skip_serializing_if = "std::ops::Not::not")]
         skipped: bool,
+        /// The micro-batches that it could not be used for, as far as is known.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        poisoned: Vec<Poisoned>,
     },
     /// A checkpoint became visible.
     Checkpointed {
@@ -72,7 +110,10 @@ impl Record {
         match self {
             Record::Opened { step, .. } | Record::Resumed { step, .. } => *step,
             Record::Committed { step, .. } => step + 1,
-            Record::Checkpointed { .. } => before,
+            Record::Checkpointed { .. }
+            | Record::Dealt { .. }
+            | Record::LeftOut { .. }
+            | Record::Doubted { .. } => before,
         }
     }
 
@@ -230,6 +271,7 @@ mod tests {
                 grad_norm: 1.0 / 3.0,
                 digest: "d".into(),
                 skipped: !loss.is_finite(),
+                poisoned: vec![Poisoned { micro_batch: 1, samples: "3:14".into() }],
             };
             let line = record.line();
             assert_eq!(Record::from_line(&line).unwrap().line(), line);

@@ -5,19 +5,30 @@
 
 mod checkpoints;
 mod generations;
+mod guards;
 mod members;
+mod pace;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+
+use plan::Guards;
 
 use crate::{
-    Chain, Command, Ending, Event, Generation, PartReport, Record, StepReport, Tail, WorkerId, WorkerInfo,
+    Chain, Command, Ending, Event, Generation, Opening, PartReport, Progress, Record, Share, StepReport,
+    Tail, WorkerId, WorkerInfo,
 };
+use guards::Losses;
+use pace::{Pace, Timing};
 
 /// Generations in a row that may fail without the loss of a member before the run is given up.
 const FAILURES_BEFORE_GIVING_UP: u32 = 10;
 /// How often storage may refuse the last checkpoint before the run is given up. Each refusal comes after the store's
 /// own retries.
 const FINAL_CHECKPOINT_ATTEMPTS: u32 = 20;
+/// The clock ticks at least so often while the coordinator is awake, in milliseconds.
+const TICKS: u64 = 1_000;
+/// How long a coordinator that comes back waits for those who know how the weights of others came about.
+const UNACCOUNTED_GRACE_MS: u64 = 5_000;
 /// How long the ledger waits for a lost connection to explain a member's failure, in milliseconds.
 const FAILURE_GRACE_MS: u64 = 1_000;
 
@@ -34,12 +45,19 @@ pub struct Settings {
     pub max_workers: usize,
     /// Steps between checkpoints.
     pub checkpoint_every: u64,
-    /// Silence after which a worker is taken for dead, in milliseconds.
-    pub dead_after_ms: u64,
+    /// Between two heartbeats of a worker, in milliseconds.
+    pub heartbeat_ms: u64,
+    /// Silence after which a worker is taken for dead, in milliseconds; without it, the limit is measured.
+    pub dead_after_ms: Option<u64>,
+    /// What is watched.
+    pub guards: Guards,
+    /// How many members keep the records that are not durable yet. Their loss together with the coordinator's is needed
+    /// to lose one.
+    pub keepers: usize,
 }
 
 /// Where a coordinator's term begins.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Start {
     /// The term.
     pub term: u64,
@@ -52,7 +70,7 @@ pub struct Start {
 }
 
 /// What a run's stored records come to.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Stored {
     /// The term in which the last of them was stored.
     pub term: u64,
@@ -64,6 +82,14 @@ pub struct Stored {
     pub generations: u64,
     /// The chain over them.
     pub chain: Chain,
+    /// Steps that are left out: the first of each range, and the step behind it.
+    pub left_out: Vec<(u64, u64)>,
+    /// Weights that are not to be used: those of generations up to the first one, after more updates than the number.
+    pub(crate) rejected: Vec<(Opening, u64)>,
+    /// The last generation.
+    pub(crate) last: Opening,
+    /// The losses of the last steps.
+    pub(crate) losses: Losses,
 }
 
 impl Stored {
@@ -77,10 +103,32 @@ impl Stored {
         self.term = term;
         self.records += 1;
         self.steps = record.steps_after(self.steps);
-        if let Record::Opened { generation, .. } = record {
-            self.generations = self.generations.max(*generation);
+        self.rejected.extend(rejected_by(self.last, record));
+        match record {
+            Record::Opened { term, generation, .. } => {
+                self.generations = self.generations.max(*generation);
+                self.last = Opening { term: *term, generation: *generation };
+            }
+            Record::LeftOut { first, end, .. } => self.left_out.push((*first, *end)),
+            Record::Committed { step, loss, .. } => self.losses.take(*step, *loss),
+            _ => {}
         }
         self.chain.append_line(line);
+    }
+
+    /// Whether nobody computes this step.
+    pub(crate) fn is_left_out(&self, step: u64) -> bool {
+        self.left_out.iter().any(|&(first, end)| (first..end).contains(&step))
+    }
+}
+
+/// The weights that are not used any more after a record, if the last generation before it is that: see
+/// [`Stored::rejected`].
+fn rejected_by(last: Opening, record: &Record) -> Option<(Opening, u64)> {
+    match record {
+        Record::LeftOut { first, .. } => Some((last, *first)),
+        Record::Doubted { weights: true, .. } => Some((last, 0)),
+        _ => None,
     }
 }
 
@@ -89,6 +137,8 @@ impl Stored {
 pub enum Phase {
     /// No generation is open: workers are missing.
     Gathering,
+    /// No generation is open: a person wants it so.
+    Paused,
     /// A generation computes steps.
     Running,
     /// All steps are committed, or the run is being stopped: the last checkpoint is under way.
@@ -110,8 +160,9 @@ pub struct Status {
     pub generation: u64,
     /// Members of the open generation.
     pub members: usize,
-    /// All connected workers: who, what they say of themselves, whether they are members.
-    pub workers: Vec<(WorkerId, WorkerInfo, bool)>,
+    /// All connected workers: who, what they say of themselves, and how many micro-batches of a step they compute, if
+    /// they are members.
+    pub workers: Vec<(WorkerId, WorkerInfo, Option<u64>)>,
     /// Updates applied in the newest checkpoint.
     pub durable: u64,
     /// What the last committed step found.
@@ -125,7 +176,22 @@ struct Worker {
     prepared: bool,
     /// Updates applied to the weights it holds.
     applied: Option<u64>,
+    /// The generation that these are from.
+    since: Opening,
     leaving: bool,
+    pace: Pace,
+    progress: Progress,
+    /// When it last got on.
+    progressed: u64,
+    /// The number of the last generation that it was a member of.
+    generation: u64,
+}
+
+/// A member's vote on a step.
+#[derive(Clone, Debug)]
+struct Vote {
+    report: StepReport,
+    share: Share,
 }
 
 /// A checkpoint on its way: who stores which part, and what is stored already.
@@ -162,7 +228,7 @@ pub struct Ledger {
     durable: u64,
     /// The head of the ledger that the newest checkpoint names.
     durable_head: String,
-    ready: BTreeMap<WorkerId, StepReport>,
+    ready: BTreeMap<WorkerId, Vote>,
     /// Members that could not go on, and since when the first of them.
     failed: BTreeMap<WorkerId, String>,
     failed_since: Option<u64>,
@@ -171,6 +237,15 @@ pub struct Ledger {
     /// Attempts at the last checkpoint that storage refused.
     refused_attempts: u32,
     stopping: bool,
+    paused: bool,
+    /// Workers that asked to go.
+    leaving: BTreeSet<WorkerId>,
+    timing: Timing,
+    /// The step from which on micro-batches are dealt as they are.
+    dealt_at: u64,
+    /// Who computed other results than whom.
+    contradicted: BTreeMap<WorkerId, Vec<WorkerId>>,
+    skipped_in_a_row: u64,
     last_tick: u64,
     /// All records, those included that are not durable yet.
     record: Stored,
@@ -182,6 +257,8 @@ pub struct Ledger {
     told: u64,
     /// Before the first generation of the term: what a worker brings of the term before.
     brought: Option<Tail>,
+    /// Before the first generation of the term: since when somebody holds weights that no known record accounts for.
+    unaccounted_since: Option<u64>,
     last: Option<StepReport>,
 }
 
@@ -206,12 +283,19 @@ impl Ledger {
             attempts: BTreeMap::new(),
             refused_attempts: 0,
             stopping: false,
+            paused: false,
+            leaving: BTreeSet::new(),
+            timing: Timing::default(),
+            dealt_at: 0,
+            contradicted: BTreeMap::new(),
+            skipped_in_a_row: 0,
             last_tick: 0,
             tail: Tail { term: start.term, first: start.stored.records, records: Vec::new() },
             begun: start.stored.records,
             told: start.stored.records,
             record: start.stored,
             brought: None,
+            unaccounted_since: None,
             last: None,
         }
     }
@@ -227,7 +311,11 @@ impl Ledger {
             return out;
         }
         if let Some(worker) = event.worker().and_then(|id| self.workers.get_mut(&id)) {
-            worker.last_heard = now;
+            let before = std::mem::replace(&mut worker.last_heard, now);
+            // If the clock stood still, it was us who slept.
+            if worker.prepared && now.saturating_sub(self.last_tick) < TICKS {
+                self.timing.heard_after(now.saturating_sub(before));
+            }
         }
         self.learn(now, event, &mut out);
         self.settle(now, &mut out);
@@ -237,6 +325,9 @@ impl Ledger {
     /// What can be told of the run now.
     pub fn status(&self) -> Status {
         let members = self.generation.as_ref().map_or(&[][..], |generation| &generation.members);
+        let count = self.settings.batches.of(self.step.min(self.settings.steps.saturating_sub(1))).count;
+        let shares = self.generation.iter().flat_map(|open| open.members.iter().zip(open.deal.shares(count)));
+        let shares: BTreeMap<_, _> = shares.collect();
         let workers = self.workers.iter();
         Status {
             phase: self.phase,
@@ -244,28 +335,39 @@ impl Ledger {
             steps: self.settings.steps,
             generation: self.record.generations,
             members: members.len(),
-            workers: workers.map(|(id, worker)| (*id, worker.info.clone(), members.contains(id))).collect(),
+            workers: workers
+                .map(|(id, worker)| (*id, worker.info.clone(), shares.get(id).copied()))
+                .collect(),
             durable: self.durable,
             last: self.last.clone(),
         }
+    }
+
+    /// What the last committed step found.
+    pub fn last(&self) -> Option<&StepReport> {
+        self.last.as_ref()
     }
 
     /// Changes what is known, and carries on what that ends: a lost member's generation, a finished checkpoint.
     fn learn(&mut self, now: u64, event: Event, out: &mut Vec<Command>) {
         match event {
             Event::Hello { worker, info } => self.hello(now, worker, info, out),
-            Event::Prepared { worker, applied, tail } => self.prepared(worker, applied, tail),
-            Event::Heartbeat { .. } => {}
+            Event::Prepared { worker, applied, since, tail } => {
+                self.prepared(now, worker, (applied, since), tail)
+            }
+            Event::Heartbeat { worker, progress } => self.got_on(now, worker, progress),
             Event::Lost { worker, reason } => self.lose(worker, &reason, out),
             Event::Leave { worker } => {
                 if let Some(known) = self.workers.get_mut(&worker) {
                     known.leaving = true;
+                    self.leaving.insert(worker);
                 }
             }
-            Event::Ready { worker, generation, step, report } => {
+            Event::Ready { worker, generation, step, report, share } => {
                 if self.is_current(worker, generation) && step == self.step {
-                    self.ready.insert(worker, report);
+                    self.ready.insert(worker, Vote { report, share });
                     if let Some(known) = self.workers.get_mut(&worker) {
+                        known.since = Opening { term: self.term, generation };
                         known.applied = Some(step);
                     }
                 }
@@ -290,14 +392,27 @@ impl Ledger {
                 self.stopping = true;
                 out.push(Command::Notice(format!("stopping after the current step: {reason}")));
             }
-            Event::Tick => self.bury_the_silent(now, out),
+            Event::Pause { reason } => {
+                self.paused = true;
+                out.push(Command::Notice(format!("pausing after the current step: {reason}")));
+            }
+            Event::Unpause => {
+                if std::mem::take(&mut self.paused) {
+                    self.reason = "the run goes on after a pause".to_owned();
+                    out.push(Command::Notice("the run goes on".to_owned()));
+                }
+            }
+            Event::Tick => {
+                self.bury_the_silent(now, out);
+                self.end_what_hangs(now, out);
+            }
         }
     }
 
     /// Decides whatever can be decided now.
     fn settle(&mut self, now: u64, out: &mut Vec<Command>) {
         self.give_up_failed_generation(now, out);
-        self.commit_if_all_are_ready(out);
+        self.commit_if_all_are_ready(now, out);
         if self.phase == Phase::Done {
             return;
         }
@@ -306,9 +421,11 @@ impl Ledger {
             // A checkpoint that was on its way when all who held the weights were lost.
             self.step = self.step.max(self.durable);
             if self.step >= self.settings.steps || self.stopping {
-                self.finish(out);
+                self.finish(now, out);
+            } else if self.paused {
+                self.pause(out);
             } else {
-                self.open_generation(out);
+                self.open_generation(now, out);
             }
         }
     }

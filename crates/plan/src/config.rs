@@ -12,7 +12,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use xxhash_rust::xxh3::xxh3_128;
 
-use crate::OrderShape;
+use crate::{Key, OrderShape};
 use phases::PhaseOverrides;
 pub use phases::{Phase, PhaseStep, StepMicroBatches};
 
@@ -45,6 +45,9 @@ pub struct RunPlan {
     /// How members of the cluster watch each other.
     #[serde(default)]
     pub cluster: Cluster,
+    /// What is watched while training.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub guards: Guards,
     /// What is measured while training; without the section, nothing is.
     #[serde(default, skip_serializing_if = "is_default")]
     pub evaluation: Option<Evaluation>,
@@ -246,8 +249,37 @@ pub struct Cluster {
     pub min_workers: u32,
     /// Milliseconds between heartbeats.
     pub heartbeat_ms: u64,
-    /// A worker that was silent for this long is taken for dead.
-    pub dead_after_ms: u64,
+    /// A worker that was silent for this long is taken for dead. Without it, the limit follows what is measured: about
+    /// a step, since that is what a death that was none would cost.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub dead_after_ms: Option<u64>,
+}
+
+/// `[guards]`: what is watched while training. Only `spike` can change the weights.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Guards {
+    /// Steps between two comparisons of the weights of all members; 0 for never.
+    pub compare_every: u64,
+    /// Steps between two micro-batches that another member computes again, bit for bit; 0 for never.
+    pub recompute_every: u64,
+    /// Steps in a row whose gradient could not be used before the run fails.
+    pub skipped_in_a_row: u64,
+    /// Goes back before a loss that jumps; without the section, it may jump.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub spike: Option<Spike>,
+}
+
+/// `[guards.spike]`: what a jump of the loss is, and what is left out for it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Spike {
+    /// A loss this many standard deviations above the mean of the steps before is a jump.
+    pub deviations: f64,
+    /// How many steps before are looked at; a jump is not looked for before there are so many.
+    pub window: u64,
+    /// How many steps are left out, that of the jump the last of them. Their samples count as used.
+    pub skip: u64,
 }
 
 /// `[evaluation]`: the loss on held-out samples while training. Changes nothing about the weights.
@@ -275,7 +307,19 @@ impl Default for Checkpointing {
 
 impl Default for Cluster {
     fn default() -> Self {
-        Cluster { min_workers: 1, heartbeat_ms: 500, dead_after_ms: 5_000 }
+        Cluster { min_workers: 1, heartbeat_ms: 500, dead_after_ms: None }
+    }
+}
+
+impl Default for Guards {
+    fn default() -> Self {
+        Guards { compare_every: 100, recompute_every: 100, skipped_in_a_row: 20, spike: None }
+    }
+}
+
+impl Default for Spike {
+    fn default() -> Self {
+        Spike { deviations: 8.0, window: 100, skip: 1 }
     }
 }
 
@@ -320,9 +364,22 @@ impl RunPlan {
         recipe.run = Run { name: String::new(), store: None, seed: self.run.seed };
         recipe.data.dataset = String::new();
         recipe.checkpoint = Checkpointing::default();
-        recipe.cluster = Cluster::default();
+        // The default when hashes were first taken, so that older runs can go on.
+        recipe.cluster = Cluster { dead_after_ms: Some(5_000), ..Cluster::default() };
+        recipe.guards = Guards { spike: recipe.guards.spike, ..Guards::default() };
         recipe.evaluation = None;
         format!("{:032x}", xxh3_128(recipe.to_toml().as_bytes()))
+    }
+
+    /// The micro-batch of a step that a second member computes too, counted over the step, and a number that says
+    /// which one; if it is time for one.
+    pub fn recomputed(&self, step: u64) -> Option<(u64, u64)> {
+        let every = self.guards.recompute_every;
+        if every == 0 || !step.is_multiple_of(every) {
+            return None;
+        }
+        let mut draws = Key::root(self.run.seed).named("recompute").index(step).stream();
+        Some((draws.below(self.step_micro_batches(step).count), draws.next_u64()))
     }
 
     /// Where the run is kept.

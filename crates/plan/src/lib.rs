@@ -17,10 +17,10 @@ mod text;
 
 pub use batch::Batches;
 pub use config::{
-    Checkpointing, Cluster, Data, Evaluation, Model, Numerics, Optimizer, OptimizerKind, Phase, PhaseStep,
-    Precision, Run, RunPlan, Schedule, ScheduleKind, StepMicroBatches, Train,
+    Checkpointing, Cluster, Data, Evaluation, Guards, Model, Numerics, Optimizer, OptimizerKind, Phase,
+    PhaseStep, Precision, Run, RunPlan, Schedule, ScheduleKind, Spike, StepMicroBatches, Train,
 };
-pub use deal::{lane_of, micro_batches_of, owner_of};
+pub use deal::{Deal, lane_of};
 pub use error::{ConfigError, from_toml as toml_error, locate as toml_line, nearest};
 pub use key::{Key, Stream};
 pub use order::{EpochOrder, Order, OrderShape, SampleRef};

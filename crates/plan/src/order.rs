@@ -254,7 +254,8 @@ mod tests {
             for step in 0..4 {
                 for rank in 0..world.min(shape.lanes) {
                     let world = world.min(shape.lanes);
-                    for index in crate::micro_batches_of(rank, world, step * per_step, per_step, shape.lanes) {
+                    let deal = crate::Deal::even(world);
+                    for index in deal.micro_batches(rank, step * per_step, per_step, shape.lanes) {
                         prop_assert!(gathered.insert(index, content(index)).is_none());
                     }
                 }

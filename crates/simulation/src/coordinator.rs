@@ -10,10 +10,23 @@ use crate::storage::Storage;
 /// What a worker is told.
 #[derive(Clone, Debug)]
 pub(crate) enum Order {
-    Open(u64, ledger::Generation, Tail),
-    Commit { generation: u64, step: u64, wait: bool, tail: Tail, recorded: u64 },
-    Abort { generation: u64 },
-    Checkpoint { step: u64, index: u32, of: u32 },
+    Open(u64, ledger::Generation, Option<Tail>),
+    Commit {
+        generation: u64,
+        step: u64,
+        wait: bool,
+        deal: Option<plan::Deal>,
+        tail: Option<Tail>,
+        recorded: u64,
+    },
+    Abort {
+        generation: u64,
+    },
+    Checkpoint {
+        step: u64,
+        index: u32,
+        of: u32,
+    },
     Dismiss,
     Refuse,
 }
@@ -71,13 +84,23 @@ pub(crate) fn effects(term: u64, command: Command) -> Vec<Effect> {
     match command {
         Command::Refuse { worker, .. } => vec![Effect::Tell(worker, Order::Refuse)],
         Command::Disconnect { worker } => vec![Effect::Disconnect(worker)],
-        Command::Open { generation, tail, .. } => {
-            tell(generation.members.clone(), Order::Open(term, generation, tail))
+        Command::Open { generation, tail, keepers, .. } => {
+            let order = |rank| Order::Open(term, generation.clone(), (rank < keepers).then(|| tail.clone()));
+            generation
+                .members
+                .iter()
+                .enumerate()
+                .map(|(rank, &member)| Effect::Tell(member, order(rank)))
+                .collect()
         }
         Command::Abort { generation, members, .. } => tell(members, Order::Abort { generation }),
-        Command::Commit { generation, step, members, next, tail, recorded } => {
+        Command::Commit { generation, step, members, next, deal, tail, keepers, recorded } => {
             let wait = next == ledger::Next::Wait;
-            tell(members, Order::Commit { generation, step, wait, tail, recorded })
+            let order = |rank| {
+                let tail = (rank < keepers).then(|| tail.clone());
+                Order::Commit { generation, step, wait, deal: deal.clone(), tail, recorded }
+            };
+            members.iter().enumerate().map(|(rank, &member)| Effect::Tell(member, order(rank))).collect()
         }
         Command::Record(record) => vec![Effect::Record(record)],
         Command::Checkpoint { step, members } => {

@@ -16,6 +16,10 @@ pub struct Scenario {
     pub times: Times,
     /// What goes wrong.
     pub faults: Faults,
+    /// The step whose loss jumps, if one does.
+    pub jump: Option<u64>,
+    /// How many times as long as the fastest the slowest worker takes for a micro-batch; the others lie between.
+    pub unevenness: u64,
 }
 
 /// A duration that varies, uniformly, in milliseconds.
@@ -89,6 +93,8 @@ pub struct Faults {
     pub storage: u64,
     /// A message arrives twice; per cent.
     pub doubled: u64,
+    /// A worker lives, computes and does not get on; per worker.
+    pub hang: u64,
 }
 
 /// A time to the next of events that come at random with this mean: exponential, at least 1.

@@ -121,6 +121,8 @@ pub(crate) enum Fault {
     Freeze(WorkerId),
     CutOff(WorkerId),
     Leave(WorkerId),
+    Hang(WorkerId),
+    Replace(WorkerId),
     Coordinator,
 }
 
@@ -264,6 +266,23 @@ impl<O: Observer> World<O> {
         self.coordinator.as_ref().map(|coordinator| coordinator.ledger.status())
     }
 
+    /// A worker's memory changes: it holds other weights than it should. Says which worker, if there is one.
+    pub fn corrupt(&mut self) -> Option<WorkerId> {
+        let holder = self.workers.iter_mut().find(|(_, worker)| worker.held.is_some());
+        holder.map(|(&id, worker)| {
+            worker.held = worker.held.map(|held| State { hash: held.hash ^ 1, ..held });
+            id
+        })
+    }
+
+    /// From now on a worker computes wrong results. Says which.
+    pub fn break_processor(&mut self) -> Option<WorkerId> {
+        let (&id, worker) = self.workers.last_key_value()?;
+        let broken = Worker { miscomputes: true, ..worker.clone() };
+        self.workers.insert(id, broken);
+        Some(id)
+    }
+
     pub(crate) fn see(&mut self, seen: &Seen<'_>) -> Result<(), String> {
         if let Some(log) = &mut self.log {
             log.push(format!("{} {seen:?}", self.now));
@@ -317,7 +336,8 @@ impl<O: Observer> World<O> {
     pub(crate) fn birth(&mut self) {
         self.born += 1;
         let worker = WorkerId(self.born << 32);
-        self.workers.insert(worker, Worker::default());
+        let slowness = 1 + self.random.below(self.scenario.unevenness.max(1));
+        self.workers.insert(worker, Worker { slowness, ..Worker::default() });
         let delay = self.draw(|scenario| scenario.times.start);
         self.plan(delay, Planned::Connect(worker));
         let faults = self.scenario.faults.clone();
@@ -325,6 +345,7 @@ impl<O: Observer> World<O> {
         self.plan_fault(faults.freeze, Fault::Freeze(worker));
         self.plan_fault(faults.cut, Fault::CutOff(worker));
         self.plan_fault(faults.leave, Fault::Leave(worker));
+        self.plan_fault(faults.hang, Fault::Hang(worker));
     }
 
     /// Opens a session, if there is a coordinator.
@@ -353,8 +374,8 @@ impl<O: Observer> World<O> {
 
     pub(crate) fn say_what_it_holds(&mut self, worker: WorkerId) {
         let Some(state) = self.workers.get(&worker) else { return };
-        let (applied, tail) = (state.applied(), state.tail.clone());
-        self.say(worker, Event::Prepared { worker, applied, tail });
+        let (applied, since, tail) = (state.applied(), state.since, state.tail.clone());
+        self.say(worker, Event::Prepared { worker, applied, since, tail });
     }
 
     /// A worker process ends.
@@ -384,13 +405,13 @@ impl<O: Observer> World<O> {
     }
 }
 
-/// The hash of the weights after so many undisturbed steps.
-pub fn reference(batches: &plan::Batches, steps: u64) -> u64 {
+/// The hash of the weights after so many undisturbed steps, of which those in `left_out` are not computed.
+pub fn reference(batches: &plan::Batches, steps: u64, left_out: &std::ops::Range<u64>) -> u64 {
     let mut state = State::FIRST;
     for step in 0..steps {
         let sum =
             (0..batches.of(step).count).fold(0u64, |sum, index| sum.wrapping_add(state.gradient(index)));
-        state = state.after(sum);
+        state = if left_out.contains(&step) { state.unchanged() } else { state.after(sum) };
     }
     state.hash
 }

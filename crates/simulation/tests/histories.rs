@@ -4,9 +4,11 @@
 
 mod invariants;
 
+use std::ops::Range;
+
 use invariants::Judge;
-use ledger::{Ending, Settings};
-use plan::{Key, Stream};
+use ledger::{Ending, Record, Settings};
+use plan::{Guards, Key, Spike, Stream};
 use simulation::{Faults, Nobody, Scenario, Span, Times, World, reference};
 
 /// Histories per run; `CLOZE_SIM_SEEDS=n` changes it, `CLOZE_SIM_SEED=s` replays one.
@@ -42,8 +44,21 @@ fn scenario(seed: u64) -> Scenario {
         in_decision: often(60),
         storage: often(20),
         doubled: often(20),
+        hang: often(40_000),
     };
     let max_workers = draw(&mut random, 1, 4) as usize;
+    let mut faults = faults;
+    // Every fourth run leaves steps out. Which depends on the checkpoints that leaving workers ask for.
+    let jump = (random.below(4) == 0).then(|| 5 + random.below(20));
+    if jump.is_some() {
+        faults.leave = 0;
+    }
+    let guards = Guards {
+        compare_every: random.below(3),
+        recompute_every: random.below(3),
+        skipped_in_a_row: 20,
+        spike: jump.map(|_| Spike { deviations: 10.0, window: 4, skip: 1 + random.below(4) }),
+    };
     Scenario {
         settings: Settings {
             steps: draw(&mut random, 10, 40),
@@ -51,9 +66,14 @@ fn scenario(seed: u64) -> Scenario {
             min_workers: draw(&mut random, 1, 2).min(max_workers as u64) as usize,
             max_workers,
             checkpoint_every: draw(&mut random, 2, 11),
-            dead_after_ms: 2_000,
+            heartbeat_ms: times().heartbeat,
+            dead_after_ms: [None, Some(2_000)][random.below(2) as usize],
+            guards,
+            keepers: draw(&mut random, 1, 4) as usize,
         },
         seed,
+        jump,
+        unevenness: draw(&mut random, 1, 4),
         workers: max_workers + draw(&mut random, 0, 2) as usize,
         times: times(),
         faults,
@@ -76,10 +96,21 @@ fn times() -> Times {
     }
 }
 
+/// The steps that are left out because the loss jumps.
+fn left_out(scenario: &Scenario) -> Range<u64> {
+    let Settings { checkpoint_every, guards, steps, .. } = &scenario.settings;
+    match (scenario.jump.filter(|jump| jump < steps), &guards.spike) {
+        (Some(jump), Some(spike)) => {
+            (jump + 1 - spike.skip.min(jump + 1)).max(jump / checkpoint_every * checkpoint_every)..jump + 1
+        }
+        _ => 0..0,
+    }
+}
+
 /// One history: what went wrong with it, if anything did.
 fn check(seed: u64, log: bool) -> Result<(), (String, Vec<String>)> {
     let scenario = scenario(seed);
-    let mut world = World::new(scenario.clone(), Judge::new(&scenario.settings));
+    let mut world = World::new(scenario.clone(), Judge::new(&scenario.settings, &left_out(&scenario)));
     if log {
         world.keep_log();
     }
@@ -95,7 +126,7 @@ fn live(world: &mut World<Judge>, scenario: &Scenario) -> Result<(), String> {
     if world.ending() != Some(&Ending::Completed) {
         return Err(format!("no progress after the faults stopped: {:?}", world.status()));
     }
-    let expected = Some((steps, reference(batches, steps)));
+    let expected = Some((steps, reference(batches, steps, &left_out(scenario))));
     if world.stored() != expected {
         return Err(format!("stored at the end: {:?}; undisturbed: {expected:?}", world.stored()));
     }
@@ -147,10 +178,63 @@ fn one_seed_is_one_history() {
 
 #[test]
 fn an_undisturbed_run_uses_one_term_and_computes_nothing_twice() {
-    let scenario = Scenario { faults: Faults::default(), ..scenario(1) };
-    let mut world = World::new(scenario.clone(), Judge::new(&scenario.settings));
+    let scenario = Scenario { faults: Faults::default(), jump: None, ..scenario(1) };
+    let mut world = World::new(scenario.clone(), Judge::new(&scenario.settings, &left_out(&scenario)));
     live(&mut world, &scenario).unwrap();
     let summary = world.summary();
     assert_eq!((summary.terms, summary.undone, summary.commits), (1, 0, scenario.settings.steps));
     assert!(world.failures().is_empty());
+}
+
+/// Three workers, and nothing that goes wrong by itself.
+fn quiet(guards: Guards, batch: u32) -> Scenario {
+    let scenario = scenario(1);
+    let settings = Settings {
+        steps: 40,
+        batches: plan::Batches::even(batch),
+        min_workers: 3,
+        max_workers: 4,
+        checkpoint_every: 10,
+        guards,
+        ..scenario.settings
+    };
+    Scenario { settings, workers: 3, faults: Faults::default(), jump: None, ..scenario }
+}
+
+#[test]
+fn weights_that_change_by_themselves_are_found_and_not_used() {
+    let scenario = quiet(Guards { compare_every: 5, ..Guards::default() }, 6);
+    let mut world = World::new(scenario.clone(), Nobody);
+    world.run_until(6_000).unwrap();
+    assert!(world.corrupt().is_some());
+    world.run_until(FAULTY + QUIET).unwrap();
+    let expected = reference(&scenario.settings.batches, 40, &(0..0));
+    assert_eq!((world.ending(), world.stored()), (Some(&Ending::Completed), Some((40, expected))));
+    let doubted = world.ledger().filter(|record| matches!(record, Record::Doubted { .. })).count();
+    // The checkpoint that was on its way, too.
+    assert!((1..=2).contains(&doubted) && world.failures().is_empty());
+}
+
+#[test]
+fn a_machine_that_computes_wrongly_is_sent_away() {
+    let scenario = quiet(Guards { recompute_every: 1, ..Guards::default() }, 1);
+    let mut world = World::new(scenario.clone(), Nobody);
+    world.run_until(3_000).unwrap();
+    let broken = world.break_processor().unwrap();
+    world.run_until(FAULTY + QUIET).unwrap();
+    let expected = reference(&scenario.settings.batches, 40, &(0..0));
+    assert_eq!((world.ending(), world.stored()), (Some(&Ending::Completed), Some((40, expected))));
+    assert!(
+        world
+            .ledger()
+            .any(|record| matches!(record, Record::Doubted { members, .. } if members.contains(&broken)))
+    );
+}
+
+#[test]
+fn uneven_workers_get_uneven_shares() {
+    let scenario = Scenario { unevenness: 4, ..quiet(Guards::default(), 64) };
+    let mut world = World::new(scenario, Nobody);
+    world.run_until(FAULTY + QUIET).unwrap();
+    assert!(world.ledger().any(|record| matches!(record, Record::Dealt { .. })));
 }

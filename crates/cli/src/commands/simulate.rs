@@ -16,8 +16,10 @@ use crate::show::thousands;
 const HOUR: f64 = 3_600_000.0;
 /// Virtual time after which a run that does not end is given up: a year.
 const LONGEST: u64 = 365 * 24 * 3_600_000;
-/// What the settings under test are multiplied by.
-const FACTORS: [f64; 3] = [0.25, 1.0, 4.0];
+/// What the interval between checkpoints is multiplied by to compare.
+const FACTORS: [f64; 2] = [0.25, 4.0];
+/// Silences that are tried beside the one that is measured, in milliseconds.
+const SILENCES: [u64; 3] = [1_500, 5_000, 20_000];
 
 #[derive(Debug, Args)]
 #[command(after_help = "Example: cloze simulate run.toml --workers 64 --mtbf 24 --micro-batch-ms 250 \
@@ -46,6 +48,9 @@ pub struct Arguments {
     /// How much of that it varies, from one to the next
     #[arg(long, value_name = "SHARE", default_value_t = 0.1)]
     jitter: f64,
+    /// How many times as long as the fastest worker the slowest takes
+    #[arg(long, value_name = "FACTOR", default_value_t = 1, value_parser = clap::value_parser!(u64).range(1..100))]
+    unevenness: u64,
     /// What an all-reduce takes once all are there, in milliseconds
     #[arg(long, value_name = "MS", default_value_t = 100.0)]
     all_reduce_ms: f64,
@@ -58,7 +63,7 @@ pub struct Arguments {
     /// What all that is drawn follows from
     #[arg(long, value_name = "N", default_value_t = 0)]
     seed: u64,
-    /// Also try a quarter and four times the checkpoint interval and the silence after which a worker is dead
+    /// Also try a quarter and four times the checkpoint interval, and other silences after which a worker is dead
     #[arg(long)]
     compare: bool,
     /// Replace a key of the configuration
@@ -72,7 +77,7 @@ pub struct Arguments {
 /// A variant of the settings, and what came of it.
 struct Tried {
     checkpoint_every: u64,
-    dead_after_ms: u64,
+    dead_after_ms: Option<u64>,
     summary: Summary,
     /// Steps that took effect.
     steps: u64,
@@ -102,7 +107,7 @@ pub fn run(arguments: Arguments) -> Result<(), Failure> {
     if arguments.compare {
         let scaled = |value: u64, factor: f64| ((value as f64 * factor) as u64).max(1);
         variants.extend(FACTORS.map(|factor| (scaled(as_planned.0, factor), as_planned.1)));
-        variants.extend(FACTORS.map(|factor| (as_planned.0, scaled(as_planned.1, factor))));
+        variants.extend(SILENCES.map(|silence| (as_planned.0, Some(silence))));
         let mut seen = std::collections::BTreeSet::new();
         variants.retain(|variant| seen.insert(*variant));
     }
@@ -133,7 +138,7 @@ impl Arguments {
     fn simulate(
         &self,
         plan: &RunPlan,
-        (checkpoint_every, dead_after_ms): (u64, u64),
+        (checkpoint_every, dead_after_ms): (u64, Option<u64>),
     ) -> Result<Tried, Failure> {
         let scenario = self.scenario(plan, checkpoint_every, dead_after_ms);
         let undisturbed = self.undisturbed(&scenario);
@@ -153,7 +158,7 @@ impl Arguments {
         Ok(Tried { checkpoint_every, dead_after_ms, summary, steps, goodput })
     }
 
-    fn scenario(&self, plan: &RunPlan, checkpoint_every: u64, dead_after_ms: u64) -> Scenario {
+    fn scenario(&self, plan: &RunPlan, checkpoint_every: u64, dead_after_ms: Option<u64>) -> Scenario {
         let around =
             |mean: f64, share: f64| Span::new((mean * (1.0 - share)) as u64, (mean * (1.0 + share)) as u64);
         let seconds = |seconds: f64| around(seconds * 1e3, 0.2);
@@ -165,7 +170,10 @@ impl Arguments {
                 min_workers: plan.cluster.min_workers as usize,
                 max_workers: plan.data.lanes as usize,
                 checkpoint_every,
+                heartbeat_ms: plan.cluster.heartbeat_ms,
                 dead_after_ms,
+                guards: plan.guards.clone(),
+                keepers: coordinator::KEEPERS,
             },
             seed: self.seed,
             workers: self.workers as usize,
@@ -182,10 +190,12 @@ impl Arguments {
                 heartbeat: plan.cluster.heartbeat_ms,
                 flush: 10_000,
             },
+            jump: None,
+            unevenness: self.unevenness,
             faults: Faults {
                 kill: hours(self.mtbf),
                 freeze: hours(self.freezes),
-                frozen: Some(Span::new(dead_after_ms, 10 * dead_after_ms)),
+                frozen: Some(Span::new(5_000, 50_000)),
                 leave: hours(self.preemptions),
                 coordinator: hours(self.coordinator_mtbf),
                 ..Faults::default()
@@ -248,7 +258,7 @@ fn show(arguments: &Arguments, plan: &RunPlan, tried: &[Tried]) {
         println!(
             "{:>16} {:>13} {:>9.2} {:>7.1} % {:>13} {:>12} {:>9}   {}",
             variant.checkpoint_every,
-            variant.dead_after_ms,
+            variant.dead_after_ms.map_or("measured".to_owned(), |silence| silence.to_string()),
             variant.summary.time as f64 / HOUR,
             variant.goodput * 100.0,
             variant.summary.undone,

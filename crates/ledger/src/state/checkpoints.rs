@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use super::guards::minority;
 use super::{Attempt, FINAL_CHECKPOINT_ATTEMPTS, Ledger, Phase};
 use crate::{Command, Ending, PartReport, Record, WorkerId};
 
@@ -54,13 +55,12 @@ impl Ledger {
             return;
         }
         let parts: Vec<PartReport> = attempt.parts.values().cloned().collect();
-        if let Some(other) = parts.iter().find(|part| part.state_digest != parts[0].state_digest) {
-            let why = format!(
-                "the weights of step {step} differ between {} and {}: a machine computes wrongly; resume from the \
-                 checkpoint of step {} without it",
-                parts[0].name, other.name, self.durable
-            );
-            return self.end(Ending::Failed(why), out);
+        let votes: Vec<(WorkerId, &str)> =
+            attempt.members.iter().copied().zip(parts.iter().map(|part| &part.state_digest[..])).collect();
+        if let Some((worker, other)) = minority(&votes) {
+            let why = format!("the weights of step {step} differ between {worker} and {other}");
+            self.drop_attempt(step, &why, out);
+            return self.doubt_weights(worker, other, &why, out);
         }
         let (ledger_head, loss) = (attempt.head.clone(), attempt.loss);
         out.push(Command::CommitCheckpoint { step, parts, ledger_head, loss });
@@ -95,8 +95,23 @@ impl Ledger {
         }
     }
 
+    /// A person wants the run to stand still: the weights are stored, and everybody waits.
+    pub(super) fn pause(&mut self, out: &mut Vec<Command>) {
+        if self.phase == Phase::Paused {
+            return;
+        }
+        self.phase = Phase::Paused;
+        out.push(Command::Notice(format!("the run stands still before step {}", self.step)));
+        let holds =
+            |(id, worker): (&WorkerId, &super::Worker)| (worker.applied == Some(self.step)).then_some(*id);
+        let holders: Vec<WorkerId> = self.workers.iter().filter_map(holds).collect();
+        if self.step > self.durable && !holders.is_empty() && !self.attempts.contains_key(&self.step) {
+            self.start_checkpoint(holders, out);
+        }
+    }
+
     /// All steps are committed, or the run is being stopped: store the weights, then let everybody go.
-    pub(super) fn finish(&mut self, out: &mut Vec<Command>) {
+    pub(super) fn finish(&mut self, now: u64, out: &mut Vec<Command>) {
         self.phase = Phase::Finishing;
         self.record_what_was_brought(out);
         let ending = if self.step >= self.settings.steps { Ending::Completed } else { Ending::Stopped };
@@ -118,7 +133,7 @@ impl Ledger {
             if self.stopping {
                 return self.end(Ending::Stopped, out);
             }
-            return self.open_generation(out);
+            return self.open_generation(now, out);
         }
         if self.refused_attempts > FINAL_CHECKPOINT_ATTEMPTS {
             let reason = format!(

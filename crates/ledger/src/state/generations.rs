@@ -1,20 +1,24 @@
 //! Generations: opened with whoever is there, committed step by step, closed when a member is lost.
 
+use plan::Deal;
+
 use super::{Attempt, FAILURE_GRACE_MS, FAILURES_BEFORE_GIVING_UP, Ledger, Phase, Worker};
 use crate::{Command, Ending, Generation, Next, Record, StateSource, StepReport, WorkerId};
 
 impl Ledger {
     pub(super) fn is_current(&self, worker: WorkerId, generation: u64) -> bool {
-        self.generation
-            .as_ref()
-            .is_some_and(|open| open.number == generation && open.rank_of(worker).is_some())
+        let open = self.generation.as_ref().is_some_and(|open| open.number == generation);
+        open && self.workers.get(&worker).is_some_and(|worker| worker.generation == generation)
     }
 
-    pub(super) fn open_generation(&mut self, out: &mut Vec<Command>) {
+    pub(super) fn open_generation(&mut self, now: u64, out: &mut Vec<Command>) {
+        let needed = if self.opened == 0 { self.settings.min_workers } else { 1 }.max(1);
+        if self.workers.len() < needed {
+            return;
+        }
         let ready: Vec<WorkerId> =
             self.workers.iter().filter(|(_, w)| w.prepared && !w.leaving).map(|(&id, _)| id).collect();
-        let needed = if self.opened == 0 { self.settings.min_workers } else { 1 };
-        if ready.len() < needed.max(1) {
+        if ready.len() < needed || self.awaits_who_knows(now) {
             return;
         }
         let held = ready.iter().any(|id| self.workers[id].applied == Some(self.step));
@@ -44,20 +48,29 @@ impl Ledger {
             (false, _) => StateSource::Receive,
         });
         let sources: Vec<StateSource> = sources.collect();
-        for (member, source) in members.iter().zip(&sources) {
-            if *source != StateSource::Keep {
-                // On its way; the member holds it when it is ready.
-                self.workers.get_mut(member).expect("a member is a worker").applied = None;
-            }
-        }
         self.record_what_was_brought(out);
         let restored = sources[0] == StateSource::Restore && self.step > 0;
         if restored || self.step > self.record.steps {
             self.record_going_on_from_the_checkpoint(out);
         }
+        self.open_with(members, sources, out);
+    }
+
+    fn open_with(&mut self, members: Vec<WorkerId>, sources: Vec<StateSource>, out: &mut Vec<Command>) {
         self.opened += 1;
-        let generation =
-            Generation { number: self.record.generations + 1, members, step: self.step, sources };
+        let deal = self.deal_for(&members);
+        let left_out = self.record.left_out.iter().copied().filter(|&(_, end)| end > self.step).collect();
+        let number = self.record.generations + 1;
+        for (member, source) in members.iter().zip(&sources) {
+            let known = self.workers.get_mut(member).expect("a member is a worker");
+            known.generation = number;
+            if *source != StateSource::Keep {
+                // On its way; the member holds it when it is ready.
+                known.applied = None;
+            }
+        }
+        let generation = Generation { number, members, step: self.step, sources, deal, left_out };
+        let even = generation.deal == Deal::even(generation.members.len() as u32);
         let reason = std::mem::take(&mut self.reason);
         self.record(
             Record::Opened {
@@ -65,14 +78,16 @@ impl Ledger {
                 generation: generation.number,
                 step: generation.step,
                 members: generation.members.clone(),
+                weights: if even { Vec::new() } else { generation.deal.weights().to_vec() },
                 reason: reason.clone(),
             },
             out,
         );
+        (self.dealt_at, self.phase) = (self.step, Phase::Running);
+        self.timing.begin();
         self.generation = Some(generation.clone());
-        self.phase = Phase::Running;
-        let tail = self.tell(self.tail.first);
-        out.push(Command::Open { generation, reason, tail });
+        let (tail, keepers) = (self.tell(self.tail.first), self.settings.keepers);
+        out.push(Command::Open { generation, reason, tail, keepers });
     }
 
     /// Ends the open generation without committing the step in flight.
@@ -93,56 +108,62 @@ impl Ledger {
         }
         let (worker, reason) = self.failed.first_key_value().expect("failed_since is set with an entry");
         let why = format!("{worker} could not go on: {reason}");
+        self.fail_generation(&why, out);
+    }
+
+    /// Ends the open generation, which failed although nobody is lost: not too often in a row.
+    pub(super) fn fail_generation(&mut self, why: &str, out: &mut Vec<Command>) {
         self.failures_in_a_row += 1;
-        self.close_generation(&why, out);
+        self.close_generation(why, out);
         if self.failures_in_a_row >= FAILURES_BEFORE_GIVING_UP {
             let reason = format!("{FAILURES_BEFORE_GIVING_UP} generations failed in a row; the last: {why}");
             self.end(Ending::Failed(reason), out);
         }
     }
 
-    pub(super) fn commit_if_all_are_ready(&mut self, out: &mut Vec<Command>) {
-        let Some(open) = self.generation.clone() else { return };
-        if self.ready.len() < open.members.len() {
+    pub(super) fn commit_if_all_are_ready(&mut self, now: u64, out: &mut Vec<Command>) {
+        if self.generation.as_ref().is_none_or(|open| self.ready.len() < open.members.len()) {
             return;
         }
-        let report = self.ready[&open.members[0]].clone();
-        if let Some((worker, _)) = self.ready.iter().find(|(_, other)| other.digest != report.digest) {
-            let why =
-                format!("{worker} and {} disagree on the gradient of step {}", open.members[0], self.step);
-            self.failures_in_a_row += 1;
-            self.close_generation(&why, out);
-            if self.failures_in_a_row >= FAILURES_BEFORE_GIVING_UP {
-                self.end(Ending::Failed(why), out);
-            }
+        let Some(mut open) = self.generation.clone() else { return };
+        if self.doubts(&open, out) {
             return;
         }
+        let report = self.ready[&open.members[0]].report.clone();
+        if self.goes_back_before(&report, out) {
+            return;
+        }
+        self.learn_pace(now);
         self.record(self.committed(open.number, &report), out);
         let step = self.step;
         self.step += 1;
         self.failures_in_a_row = 0;
+        self.give_up_if_all_is_skipped(&report, out);
+        if self.phase == Phase::Done {
+            return;
+        }
         self.last = Some(report);
         self.clear_votes();
         for member in &open.members {
             self.workers.get_mut(member).expect("a member is a worker").applied = Some(self.step);
         }
         let next = if self.must_regroup(&open) { Next::Wait } else { Next::Continue };
-        let members = open.members.clone();
+        let deal = if next == Next::Continue { self.better_deal(&open) } else { None };
+        if let Some(deal) = &deal {
+            let weights = deal.weights().to_vec();
+            self.record(Record::Dealt { generation: open.number, step: self.step, weights }, out);
+            open.deal = deal.clone();
+            self.generation = Some(open.clone());
+        }
         let (tail, recorded) = (self.tell(self.told), self.tail.first);
-        out.push(Command::Commit {
-            generation: open.number,
-            step,
-            members: members.clone(),
-            next,
-            tail,
-            recorded,
-        });
+        let (generation, members, keepers) = (open.number, open.members.clone(), self.settings.keepers);
+        out.push(Command::Commit { generation, step, members, next, deal, tail, keepers, recorded });
         if next == Next::Wait {
             (self.generation, self.phase) = (None, Phase::Gathering);
             self.reason = "members come or go".to_owned();
         }
         if self.step.is_multiple_of(self.settings.checkpoint_every) && self.step < self.settings.steps {
-            self.checkpoint_if_storage_keeps_up(members, out);
+            self.checkpoint_if_storage_keeps_up(open.members, out);
         }
     }
 
@@ -152,6 +173,7 @@ impl Ledger {
         };
         self.step >= self.settings.steps
             || self.stopping
+            || self.paused
             || open.members.iter().any(|member| self.workers[member].leaving)
             || (open.members.len() < self.settings.max_workers && self.workers.iter().any(spare))
     }
@@ -169,6 +191,7 @@ impl Ledger {
             grad_norm: report.grad_norm,
             digest: report.digest.clone(),
             skipped: report.overflowed,
+            poisoned: if report.overflowed { self.poisoned() } else { Vec::new() },
         }
     }
 

@@ -1,36 +1,56 @@
 //! Who is there: workers come, fall silent, are lost, leave.
 
-use super::{FINAL_CHECKPOINT_ATTEMPTS, Ledger, Worker};
-use crate::{Command, Tail, WorkerId, WorkerInfo};
+use super::{FINAL_CHECKPOINT_ATTEMPTS, Ledger, Pace, UNACCOUNTED_GRACE_MS, Worker};
+use crate::{Command, Doing, Opening, Progress, Record, Tail, WorkerId, WorkerInfo};
 
 impl Ledger {
     pub(super) fn hello(&mut self, now: u64, worker: WorkerId, info: WorkerInfo, out: &mut Vec<Command>) {
         if self.workers.contains_key(&worker) {
             self.lose(worker, "it connected again", out);
         }
-        if let Some(other) = self.workers.values().find(|other| other.info.platform != info.platform) {
+        // All that are here agree, so the first speaks for them.
+        if let Some(other) = self.workers.values().next().filter(|other| other.info.platform != info.platform)
+        {
             let reason = format!(
                 "{} runs on {}, but {} on {}: their results would differ in the last bits; use machines of one kind",
                 info.name, info.platform, other.info.name, other.info.platform
             );
             return out.push(Command::Refuse { worker, reason });
         }
-        let known = Worker { info, last_heard: now, prepared: false, applied: None, leaving: false };
+        let known = Worker {
+            info,
+            last_heard: now,
+            prepared: false,
+            applied: None,
+            since: Opening::default(),
+            leaving: false,
+            pace: Pace::default(),
+            progress: Progress::default(),
+            progressed: now,
+            generation: 0,
+        };
         self.workers.insert(worker, known);
     }
 
     /// A worker says what it holds.
-    pub(super) fn prepared(&mut self, worker: WorkerId, applied: Option<u64>, tail: Tail) {
+    pub(super) fn prepared(&mut self, now: u64, worker: WorkerId, held: (Option<u64>, Opening), tail: Tail) {
         let Some(known) = self.workers.get_mut(&worker) else { return };
-        (known.prepared, known.applied) = (true, applied);
+        let (applied, since) = held;
+        (known.prepared, known.applied, known.since) = (true, applied, since);
+        self.reject_what_is_not_used();
         if self.opened == 0 {
-            self.take_up(tail);
+            let accounted = self.take_up(tail);
+            if applied > Some(accounted) {
+                self.unaccounted_since.get_or_insert(now);
+            }
         }
     }
 
     /// A coordinator that comes back learns from the workers how far the run had come, and what was decided without
     /// becoming durable. Weights that no record accounts for are not used: nobody could say what is in them.
-    fn take_up(&mut self, tail: Tail) {
+    ///
+    /// Returns the steps that are accounted for.
+    fn take_up(&mut self, tail: Tail) -> u64 {
         let end = self.tail.end();
         let newest = self.brought.as_ref().map_or((self.record.term, end), |tail| (tail.term, tail.end()));
         // Once something is recorded, another way that others know of is closed.
@@ -38,11 +58,38 @@ impl Ledger {
         if (tail.term, tail.end()) > newest && open {
             self.brought = Some(tail);
         }
+        self.reject_what_is_not_used();
         let brought = self.brought.as_ref().and_then(|tail| tail.since(end)).unwrap_or_default();
         let steps = brought.iter().fold(self.record.steps, |steps, record| record.steps_after(steps));
         let held =
             self.workers.values().filter_map(|worker| worker.applied).filter(|&applied| applied <= steps);
         self.step = held.fold(self.durable, u64::max);
+        steps
+    }
+
+    /// Weights of a way that the run has left are as good as none.
+    pub(super) fn reject_what_is_not_used(&mut self) {
+        let brought = self.brought.as_ref().and_then(|tail| tail.since(self.tail.end())).unwrap_or_default();
+        let mut rejected = self.record.rejected.clone();
+        let mut last = self.record.last;
+        for record in brought {
+            rejected.extend(super::rejected_by(last, record));
+            if let Record::Opened { term, generation, .. } = record {
+                last = Opening { term: *term, generation: *generation };
+            }
+        }
+        for worker in self.workers.values_mut() {
+            let since = worker.since;
+            let left = |applied| rejected.iter().any(|&(until, above)| since <= until && applied > above);
+            worker.applied = worker.applied.filter(|&applied| !left(applied));
+        }
+    }
+
+    /// Whether somebody holds weights that only another worker can account for, who may be about to come.
+    pub(super) fn awaits_who_knows(&self, now: u64) -> bool {
+        let Some(since) = self.unaccounted_since.filter(|_| self.opened == 0) else { return false };
+        let ahead = self.workers.values().any(|worker| worker.applied > Some(self.step));
+        ahead && now < since + UNACCOUNTED_GRACE_MS
     }
 
     /// Records again what the coordinator before has decided and could not store: members have acted on it.
@@ -55,6 +102,7 @@ impl Ledger {
 
     pub(super) fn lose(&mut self, worker: WorkerId, reason: &str, out: &mut Vec<Command>) {
         let Some(lost) = self.workers.remove(&worker) else { return };
+        self.leaving.remove(&worker);
         let why = format!("{} is gone: {reason}", lost.info.name);
         let unfinished: Vec<u64> = self
             .attempts
@@ -73,7 +121,7 @@ impl Ledger {
     }
 
     pub(super) fn bury_the_silent(&mut self, now: u64, out: &mut Vec<Command>) {
-        let limit = self.settings.dead_after_ms;
+        let limit = self.silence_limit();
         if now.saturating_sub(self.last_tick) > limit / 2 {
             // It was us who slept: nobody could be heard.
             self.workers.values_mut().for_each(|worker| worker.last_heard = now);
@@ -88,17 +136,57 @@ impl Ledger {
             .filter(|&(_, silence)| silence > limit)
             .collect();
         for (worker, silence) in silent {
-            let reason = format!("silent for {silence} ms (cluster.dead_after_ms = {limit})");
+            let reason =
+                format!("silent for {silence} ms, and {limit} are the limit (cluster.dead_after_ms)");
             self.lose(worker, &reason, out);
             out.push(Command::Disconnect { worker });
         }
     }
 
+    /// A worker says how far it has come.
+    pub(super) fn got_on(&mut self, now: u64, worker: WorkerId, progress: Progress) {
+        if let Some(known) = self.workers.get_mut(&worker)
+            && known.progress != progress
+        {
+            (known.progress, known.progressed) = (progress, now);
+        }
+    }
+
+    /// Members that live but do not get on: one that computes for much too long is lost; if all wait for each other, the
+    /// generation is.
+    pub(super) fn end_what_hangs(&mut self, now: u64, out: &mut Vec<Command>) {
+        let Some(open) = &self.generation else { return };
+        let late = open.members.iter().filter(|member| !self.ready.contains_key(member));
+        let late: Vec<(WorkerId, Doing, u64)> = late
+            .map(|member| (*member, &self.workers[member]))
+            .map(|(id, worker)| (id, worker.progress.doing, now.saturating_sub(worker.progressed)))
+            .collect();
+        let (computing, waiting) = (self.compute_limit(), self.collective_limit());
+        let hangs =
+            |&&(_, doing, still): &&(WorkerId, Doing, u64)| doing == Doing::Computing && still > computing;
+        if let Some(&(worker, _, still)) = late.iter().find(hangs) {
+            let reason =
+                format!("it computes for {still} ms without getting on, and {computing} are the limit");
+            self.lose(worker, &reason, out);
+            return out.push(Command::Disconnect { worker });
+        }
+        let together =
+            |&(_, doing, still): &(WorkerId, Doing, u64)| doing == Doing::Collective && still > waiting;
+        if !late.is_empty() && late.iter().all(together) {
+            let why =
+                format!("its members wait for each other for more than {waiting} ms: a connection hangs");
+            self.fail_generation(&why, out);
+        }
+    }
+
     /// Lets those go who asked for it, between two generations. Whoever alone holds the weights stores them first.
     pub(super) fn dismiss_the_leaving(&mut self, out: &mut Vec<Command>) {
+        if self.leaving.is_empty() {
+            return;
+        }
         let member = |id: &WorkerId| self.generation.as_ref().is_some_and(|open| open.rank_of(*id).is_some());
         let leaving: Vec<WorkerId> =
-            self.workers.iter().filter(|(id, w)| w.leaving && !member(id)).map(|(&id, _)| id).collect();
+            self.leaving.iter().filter(|id| self.workers.contains_key(id) && !member(id)).copied().collect();
         let holds = |worker: &Worker| worker.applied == Some(self.step) && self.step > self.durable;
         let somebody_stays = self.workers.values().any(|worker| holds(worker) && !worker.leaving);
         let holders: Vec<WorkerId> =
@@ -111,6 +199,7 @@ impl Ledger {
             let needed = can_store && holders.contains(&worker);
             if !needed && !self.attempts.values().any(|attempt| attempt.waits_for(worker)) {
                 self.workers.remove(&worker);
+                self.leaving.remove(&worker);
                 out.push(Command::Dismiss { worker, reason: "it asked to leave".into() });
             }
         }

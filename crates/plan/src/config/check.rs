@@ -2,7 +2,7 @@
 //! but those of `[model]` and `[objective]`.
 
 use super::read::Said;
-use super::{Cluster, Data, Optimizer, OptimizerKind, RunPlan, Schedule, ScheduleKind, Train};
+use super::{Cluster, Data, Optimizer, OptimizerKind, RunPlan, Schedule, ScheduleKind, Spike, Train};
 use crate::ConfigError;
 
 /// A run has at most so many steps, so that with 32 bits for the batch no count of micro-batches exceeds 64
@@ -102,9 +102,25 @@ fn cluster(plan: &RunPlan, scope: &Scope) -> Checked {
         let reason = format!("is {min_workers}; it must lie between 1 and data.lanes = {lanes}");
         return scope.no("cluster.min_workers", reason);
     }
-    if heartbeat_ms == 0 || dead_after_ms < 2 * heartbeat_ms {
+    if heartbeat_ms == 0 {
+        return scope.no("cluster.heartbeat_ms", "must be at least 1");
+    }
+    if let Some(dead_after_ms) = dead_after_ms.filter(|&limit| limit < 2 * heartbeat_ms) {
         let reason = format!("is {dead_after_ms}; it must be at least twice cluster.heartbeat_ms");
         return scope.no("cluster.dead_after_ms", reason);
+    }
+    guards(plan, scope)
+}
+
+fn guards(plan: &RunPlan, scope: &Scope) -> Checked {
+    let Some(Spike { deviations, window, skip }) = plan.guards.spike else { return Ok(()) };
+    if !(deviations.is_finite() && deviations > 0.0) {
+        return scope.no("guards.spike.deviations", format!("is {deviations}; it must be above 0"));
+    }
+    for (key, value, least) in [("guards.spike.window", window, 2), ("guards.spike.skip", skip, 1)] {
+        if value < least {
+            return scope.no(key, format!("is {value}; it must be at least {least}"));
+        }
     }
     Ok(())
 }

@@ -187,6 +187,7 @@ impl PhaseOverrides {
             schedule: self.schedule.over(&plan.schedule),
             checkpoint: plan.checkpoint.clone(),
             cluster: plan.cluster.clone(),
+            guards: plan.guards.clone(),
             evaluation: plan.evaluation.clone(),
             phase: Vec::new(),
         }

@@ -1,6 +1,6 @@
 //! What is planned happens: to a worker, to a coordinator, on the network between them.
 
-use ledger::{Event, PartReport, StateSource, StepReport, WorkerId};
+use ledger::{Event, Opening, PartReport, Share, StateSource, StepReport, WorkerId};
 
 use super::{Fault, Planned, TICK, World};
 use crate::coordinator::Coordinator;
@@ -8,6 +8,8 @@ use crate::storage::Manifest;
 use crate::worker::{Doing, State, Worker};
 use crate::{Observer, Seen};
 
+/// A process that hangs lives for so long, in milliseconds.
+const SUPERVISED: u64 = 60_000;
 /// Killed workers whose connections do not break, per ten thousand.
 const SILENT: u64 = 2_500;
 
@@ -42,8 +44,9 @@ impl<O: Observer> World<O> {
             Planned::Connect(worker) => self.connect(worker),
             Planned::Prepared(worker) => self.say_what_it_holds(worker),
             Planned::Heartbeat(worker) => {
-                if self.workers.get(&worker).is_some_and(|state| state.session.is_some()) {
-                    self.say(worker, Event::Heartbeat { worker });
+                if let Some(state) = self.workers.get(&worker).filter(|state| state.session.is_some()) {
+                    let progress = state.progress();
+                    self.say(worker, Event::Heartbeat { worker, progress });
                     self.plan(self.scenario.times.heartbeat, Planned::Heartbeat(worker));
                 }
             }
@@ -157,6 +160,7 @@ impl<O: Observer> World<O> {
             }
             if state.held.is_some_and(|held| held.applied == step) {
                 membership.doing = Doing::Computing;
+                state.since = Opening { term: key.0, generation: key.1 };
                 self.compute(member);
             } else {
                 self.plan(0, Planned::PeerLost { worker: member, group: key });
@@ -168,10 +172,42 @@ impl<O: Observer> World<O> {
     pub(crate) fn compute(&mut self, worker: WorkerId) {
         let Some(state) = self.workers.get(&worker) else { return };
         let (Some(membership), Some(step)) = (&state.membership, state.applied()) else { return };
-        let (group, count) = (membership.key(), self.scenario.settings.batches.of(step).count);
-        let share = membership.share(count).len();
-        let delay = (0..share).map(|_| self.draw(|scenario| scenario.times.micro_batch)).sum();
-        self.plan(delay, Planned::Computed { worker, group, step });
+        let (group, slowness) = (membership.key(), state.slowness.max(1));
+        if membership.leaves_out(step) {
+            return self.leave_out(worker, step);
+        }
+        if state.hangs {
+            return;
+        }
+        let (count, again) = (self.scenario.settings.batches.of(step).count, self.twice(step, membership));
+        let share = membership.share(count).len() + again.map_or(0, |(_, again)| usize::from(again));
+        let takes = (0..share).map(|_| slowness * self.draw(|scenario| scenario.times.micro_batch)).sum();
+        if let Some(state) = self.workers.get_mut(&worker) {
+            state.computes = takes;
+        }
+        self.plan(takes, Planned::Computed { worker, group, step });
+    }
+
+    /// The micro-batch that a member computes for the sake of comparison, if it does, and whether it is another's.
+    fn twice(&self, step: u64, membership: &crate::worker::Membership) -> Option<(u64, bool)> {
+        let every = self.scenario.settings.guards.recompute_every;
+        let count = self.scenario.settings.batches.of(step).count;
+        let draw = step.wrapping_mul(0x9e37_79b9);
+        let index = draw % count;
+        let ranks = membership.twice(index, draw, count);
+        let mine = every > 0 && step.is_multiple_of(every) && ranks.contains(&membership.rank);
+        mine.then_some((index, ranks[0] != membership.rank))
+    }
+
+    /// A step that nobody computes is voted on all the same.
+    fn leave_out(&mut self, worker: WorkerId, step: u64) {
+        let Some(membership) = self.workers.get_mut(&worker).and_then(|state| state.membership.as_mut())
+        else {
+            return;
+        };
+        membership.doing = Doing::Voting { gradient: None };
+        let (generation, report) = (membership.key().1, report(None, f64::NAN));
+        self.say(worker, Event::Ready { worker, generation, step, report, share: Share::default() });
     }
 
     fn computed(&mut self, worker: WorkerId, key: (u64, u64), step: u64) {
@@ -181,8 +217,10 @@ impl<O: Observer> World<O> {
             return;
         }
         membership.doing = Doing::Reducing;
+        let wrong = u64::from(state.miscomputes);
+        (state.waits_since, state.done) = (self.now, state.done + 1);
         let share = membership.share(self.scenario.settings.batches.of(step).count);
-        let gradients = share.into_iter().map(|index| (index, held.gradient(index))).collect();
+        let gradients = share.into_iter().map(|index| (index, held.gradient(index) ^ wrong)).collect();
         let failed = self.chance(self.scenario.faults.collective * 100);
         let Some(group) = self.groups.get_mut(&key) else { return };
         if group.broken || failed {
@@ -200,17 +238,41 @@ impl<O: Observer> World<O> {
         let (gradient, shares) = group.reduce();
         let members = group.members.clone();
         self.see(&Seen::Reduced { generation: key, step, shares: &shares })?;
+        let loss = if self.scenario.jump == Some(step) { 100.0 } else { 1.0 + (step % 3) as f64 / 100.0 };
         for worker in members {
-            let Some(membership) = self.workers.get_mut(&worker).and_then(|state| state.membership.as_mut())
+            let Some(state) = self.workers.get(&worker) else { continue };
+            let Some(membership) = state.membership.as_ref().filter(|membership| membership.key() == key)
             else {
                 continue;
             };
-            if membership.key() == key && membership.doing == Doing::Reducing {
-                membership.doing = Doing::Voting { gradient };
-                self.say(worker, Event::Ready { worker, generation: key.1, step, report: report(gradient) });
+            if membership.doing == Doing::Reducing {
+                let share = self.share(step, state, membership);
+                if let Some(membership) =
+                    self.workers.get_mut(&worker).and_then(|state| state.membership.as_mut())
+                {
+                    membership.doing = Doing::Voting { gradient: Some(gradient) };
+                }
+                let (generation, report) = (key.1, report(Some(gradient), loss));
+                self.say(worker, Event::Ready { worker, generation, step, report, share });
             }
         }
         Ok(())
+    }
+
+    /// What a member says of its own part of a step.
+    fn share(&self, step: u64, state: &Worker, membership: &crate::worker::Membership) -> Share {
+        let compare = self.scenario.settings.guards.compare_every;
+        let held = state.held.filter(|_| compare > 0 && step.is_multiple_of(compare));
+        let result = |index| state.held.map_or(0, |held| held.gradient(index) ^ u64::from(state.miscomputes));
+        let twice = self.twice(step, membership).map(|(index, _)| (index, format!("{:x}", result(index))));
+        Share {
+            micro_batches: membership.share(self.scenario.settings.batches.of(step).count).len() as u64,
+            compute_ms: state.computes as f64,
+            reduce_ms: (self.now - state.waits_since) as f64,
+            poisoned: Vec::new(),
+            recomputed: twice.into_iter().collect(),
+            state_digest: held.map(|held| format!("{:x}", held.hash)),
+        }
     }
 
     /// A collective that a member waits in has failed.
@@ -340,6 +402,21 @@ impl<O: Observer> World<O> {
                     self.say(worker, Event::Leave { worker });
                 }
             }
+            Fault::Hang(worker) if faults.hang > 0 => {
+                if let Some(state) = self.workers.get_mut(&worker) {
+                    state.hangs = true;
+                    self.plan(SUPERVISED, Planned::Fault(Fault::Replace(worker)));
+                }
+            }
+            // A worker that cannot go on ends itself, and its supervisor starts another.
+            Fault::Replace(worker) => {
+                if let Some(state) = self.workers.get(&worker) {
+                    if let Some(session) = state.session {
+                        self.cut(worker, session);
+                    }
+                    self.bury(worker);
+                }
+            }
             Fault::Coordinator if faults.coordinator > 0 => {
                 self.kill_coordinator()?;
                 self.plan_fault(faults.coordinator, fault);
@@ -393,14 +470,15 @@ fn in_worker(planned: &Planned) -> Option<WorkerId> {
     }
 }
 
-fn report(gradient: u64) -> StepReport {
+/// What all members found: in a step that is left out, nothing.
+fn report(gradient: Option<u64>, loss: f64) -> StepReport {
     StepReport {
-        loss: 1.0,
+        loss,
         targets: 1,
         tokens: 1,
         grad_norm: 1.0,
-        digest: format!("{gradient:016x}"),
-        overflowed: false,
+        digest: gradient.map_or_else(String::new, |gradient| format!("{gradient:016x}")),
+        overflowed: gradient.is_none(),
         measures: Vec::new(),
     }
 }

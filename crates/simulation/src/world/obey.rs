@@ -99,7 +99,9 @@ impl<O: Observer> World<O> {
         let current = state.membership.as_ref().map(Membership::key);
         match order {
             Order::Open(term, generation, tail) => {
-                state.tail.learn(&tail);
+                if let Some(tail) = tail {
+                    state.tail.learn(&tail);
+                }
                 self.leave_group(worker);
                 let Some(rank) = generation.rank_of(worker) else { return Ok(()) };
                 let key = (term, generation.number);
@@ -121,7 +123,7 @@ impl<O: Observer> World<O> {
                     self.groups.pop_first();
                 }
             }
-            Order::Commit { generation, step, wait, tail, recorded } => {
+            Order::Commit { generation, step, wait, deal, tail, recorded } => {
                 let Some(Doing::Voting { gradient }) =
                     state.membership.as_ref().map(|membership| membership.doing)
                 else {
@@ -131,14 +133,20 @@ impl<O: Observer> World<O> {
                 if current.map(|(_, number)| number) != Some(generation) {
                     return Ok(());
                 }
-                let after = held.after(gradient);
+                let after = gradient.map_or(held.unchanged(), |gradient| held.after(gradient));
                 state.held = Some(after);
-                state.tail.learn(&tail);
+                state.done += 1;
+                if let Some(tail) = tail {
+                    state.tail.learn(&tail);
+                }
                 state.tail.forget_before(recorded);
                 if wait {
                     state.membership = None;
                 } else if let Some(membership) = &mut state.membership {
                     membership.doing = Doing::Computing;
+                    if let Some(deal) = deal {
+                        membership.generation.deal = deal;
+                    }
                 }
                 self.see(&Seen::Applied { worker, step: after.applied, state: after.hash })?;
                 if !wait {

@@ -9,6 +9,8 @@ pub mod one_state;
 pub mod terms;
 pub mod votes;
 
+use std::ops::Range;
+
 use ledger::Settings;
 use simulation::{Observer, Seen};
 
@@ -16,15 +18,16 @@ use simulation::{Observer, Seen};
 pub struct Judge(Vec<Box<dyn Observer>>);
 
 impl Judge {
-    pub fn new(settings: &Settings) -> Self {
+    /// Steps of `left_out` are not to be computed in the end.
+    pub fn new(settings: &Settings, left_out: &Range<u64>) -> Self {
         Judge(vec![
             Box::new(terms::Terms::default()),
             Box::new(generations::Generations::new(settings)),
             Box::new(kept::Kept::default()),
             Box::new(leases::Leases::new(settings)),
             Box::new(votes::Votes::default()),
-            Box::new(one_state::OneState::new(settings)),
-            Box::new(checkpoints::Checkpoints::new(settings)),
+            Box::new(one_state::OneState::new(settings, left_out)),
+            Box::new(checkpoints::Checkpoints::new(settings, left_out)),
             Box::new(exactly_once::Appending::default()),
         ])
     }

@@ -17,7 +17,7 @@ impl Observer for Votes {
     fn see(&mut self, _: u64, seen: &Seen<'_>) -> Result<(), String> {
         match seen {
             Seen::Term { .. } => *self = Votes::default(),
-            Seen::Event { event: Event::Ready { worker, generation, step, report }, .. } => {
+            Seen::Event { event: Event::Ready { worker, generation, step, report, .. }, .. } => {
                 self.votes.insert((*worker, *generation, *step), report.digest.clone());
             }
             Seen::Command { command: Command::Open { generation, .. }, .. } => {

@@ -1,0 +1,239 @@
+//! Guards: members that contradict each other, steps that cannot be used, a loss that jumps. What is in doubt is not
+//! committed, or is computed again from a state that nobody doubts.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+
+use super::{FAILURES_BEFORE_GIVING_UP, Ledger};
+use crate::{Command, Ending, Generation, Poisoned, Record, StepReport, WorkerId};
+
+/// Contradictions after which a worker is sent away: by two others, or twice by the same one.
+const CONTRADICTIONS: usize = 2;
+/// Micro-batches that a record of a skipped step names.
+const NAMED: usize = 16;
+
+/// The losses of the last steps: whether one jumps is a function of those before it alone, so that it does not depend on
+/// who computes, or how often.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(crate) struct Losses {
+    /// The step behind the last one.
+    next: u64,
+    last: VecDeque<f64>,
+}
+
+impl Losses {
+    /// No window is longer; see `plan`'s check of it.
+    const MOST: usize = 10_000;
+
+    /// Takes a step's loss in. Steps that are computed again say nothing new.
+    pub(crate) fn take(&mut self, step: u64, loss: f64) {
+        if step < self.next || !loss.is_finite() {
+            return;
+        }
+        self.next = step + 1;
+        self.last.push_back(loss);
+        if self.last.len() > Self::MOST {
+            self.last.pop_front();
+        }
+    }
+
+    /// How many standard deviations a loss lies above the mean of the window, if that is too many.
+    fn jump(&self, step: u64, loss: f64, spike: &plan::Spike) -> Option<f64> {
+        let window = spike.window as usize;
+        if step < self.next || self.last.len() < window {
+            return None;
+        }
+        let before: Vec<f64> = self.last.iter().rev().take(window).copied().collect();
+        let mean = before.iter().sum::<f64>() / window as f64;
+        let variance = before.iter().map(|loss| (loss - mean).powi(2)).sum::<f64>() / window as f64;
+        // Losses that are all the same have no deviation to speak of.
+        let deviations = (loss - mean) / variance.sqrt().max(1e-9 * mean.abs()).max(f64::MIN_POSITIVE);
+        (deviations > spike.deviations).then_some(deviations)
+    }
+}
+
+/// Somebody whose vote is not that of most others, and one of these; none if all agree.
+pub(super) fn minority(votes: &[(WorkerId, &str)]) -> Option<(WorkerId, WorkerId)> {
+    let mut holders: BTreeMap<&str, Vec<WorkerId>> = BTreeMap::new();
+    for &(worker, vote) in votes {
+        holders.entry(vote).or_default().push(worker);
+    }
+    let (_, rarest) = holders.iter().min_by_key(|(_, workers)| workers.len())?;
+    let others = holders.values().filter(|workers| workers[0] != rarest[0]);
+    others.max_by_key(|workers| workers.len()).map(|others| (rarest[0], others[0]))
+}
+
+impl Ledger {
+    /// Whether the votes on a step contradict each other. If so, the generation is over.
+    pub(super) fn doubts(&mut self, open: &Generation, out: &mut Vec<Command>) -> bool {
+        let digests = open.members.iter().filter_map(|member| {
+            self.ready[member].share.state_digest.as_deref().map(|digest| (*member, digest))
+        });
+        if let Some((worker, other)) = minority(&digests.collect::<Vec<_>>()) {
+            let why = format!("the weights of {worker} before step {} are not those of {other}", self.step);
+            self.doubt_weights(worker, other, &why, out);
+            return true;
+        }
+        if let Some((worker, other, index)) = self.other_results() {
+            let why = format!(
+                "{worker} and {other} computed micro-batch {index} of step {} differently",
+                self.step
+            );
+            self.doubt(&[worker, other], false, &why, out);
+            self.contradict(worker, other, out);
+            self.contradict(other, worker, out);
+            return true;
+        }
+        let first = &self.ready[&open.members[0]].report.digest;
+        let Some((&worker, _)) = self.ready.iter().find(|(_, vote)| vote.report.digest != *first) else {
+            return false;
+        };
+        let why = format!("{worker} and {} disagree on the gradient of step {}", open.members[0], self.step);
+        self.doubt(&[worker, open.members[0]], false, &why, out);
+        true
+    }
+
+    fn doubt(&mut self, who: &[WorkerId], weights: bool, why: &str, out: &mut Vec<Command>) {
+        self.record(
+            Record::Doubted {
+                generation: self.record.generations,
+                step: self.step,
+                members: who.to_vec(),
+                weights,
+                reason: why.to_owned(),
+            },
+            out,
+        );
+        self.failures_in_a_row += 1;
+        self.close_generation(why, out);
+        if self.failures_in_a_row >= FAILURES_BEFORE_GIVING_UP {
+            self.end(
+                Ending::Failed(format!("{why}, and {FAILURES_BEFORE_GIVING_UP} generations failed in a row")),
+                out,
+            );
+        }
+    }
+
+    /// Members hold different weights. Since when is not known, but a checkpoint is of weights that all agreed on: the run
+    /// goes on from there.
+    pub(super) fn doubt_weights(
+        &mut self,
+        worker: WorkerId,
+        other: WorkerId,
+        why: &str,
+        out: &mut Vec<Command>,
+    ) {
+        self.doubt(&[worker], true, why, out);
+        self.reject_what_is_not_used();
+        self.contradict(worker, other, out);
+    }
+
+    /// Two members that computed the same micro-batch with different results; or one, twice.
+    fn other_results(&self) -> Option<(WorkerId, WorkerId, u64)> {
+        let mut first: BTreeMap<u64, (WorkerId, &str)> = BTreeMap::new();
+        for (&worker, vote) in &self.ready {
+            for (index, digest) in &vote.share.recomputed {
+                let (other, known) = *first.entry(*index).or_insert((worker, digest));
+                if known != digest {
+                    return Some((other, worker, *index));
+                }
+            }
+        }
+        None
+    }
+
+    /// Remembers who contradicted whom; who was contradicted too often computes no more.
+    fn contradict(&mut self, worker: WorkerId, by: WorkerId, out: &mut Vec<Command>) {
+        let contradictions = self.contradicted.entry(worker).or_default();
+        contradictions.push(by);
+        let by: BTreeSet<WorkerId> = contradictions.iter().copied().collect();
+        let itself = by.contains(&worker);
+        // Of two that contradict each other nobody can say who is wrong: a third one is needed.
+        if contradictions.len() < CONTRADICTIONS || (by.len() == 1 && !itself) {
+            return;
+        }
+        if let Some(known) = self.workers.remove(&worker) {
+            let reason = format!(
+                "{} computed other results than {} other members: its machine should be looked at",
+                known.info.name,
+                by.len()
+            );
+            out.push(Command::Refuse { worker, reason });
+        }
+        let _gone = self.contradicted.remove(&worker);
+    }
+
+    /// Whether the loss of the step jumps. If so, the run goes back to its newest checkpoint, and the steps up to this one
+    /// are left out.
+    pub(super) fn goes_back_before(&mut self, report: &StepReport, out: &mut Vec<Command>) -> bool {
+        let Some(spike) = self.settings.guards.spike.clone() else { return false };
+        let losses = &self.record.losses;
+        let Some(deviations) = losses.jump(self.step, report.loss, &spike).filter(|_| !report.overflowed)
+        else {
+            return false;
+        };
+        let every = self.settings.checkpoint_every;
+        // A function of the step, and not of which checkpoints happen to be there.
+        let first =
+            (self.step + 1).saturating_sub(spike.skip).max(self.step / every * every).max(self.durable);
+        let why = format!(
+            "the loss of step {} is {:.4}, {deviations:.1} standard deviations above the {} before it: steps {first} to {} \
+             are left out",
+            self.step, report.loss, spike.window, self.step
+        );
+        self.record(Record::LeftOut { first, end: self.step + 1, reason: why.clone() }, out);
+        self.close_generation(&why, out);
+        self.reject_what_is_not_used();
+        true
+    }
+
+    /// The micro-batches whose gradients could not be used, as far as their members know.
+    pub(super) fn poisoned(&self) -> Vec<Poisoned> {
+        let all = self.ready.values().flat_map(|vote| vote.share.poisoned.iter().cloned());
+        let mut all: Vec<Poisoned> = all.collect();
+        all.sort_by_key(|poisoned| poisoned.micro_batch);
+        all.truncate(NAMED);
+        all
+    }
+
+    /// Too many steps in a row that changed nothing.
+    pub(super) fn give_up_if_all_is_skipped(&mut self, report: &StepReport, out: &mut Vec<Command>) {
+        let left_out = self.record.is_left_out(self.step - 1);
+        self.skipped_in_a_row = match report.overflowed {
+            true if left_out => self.skipped_in_a_row,
+            true => self.skipped_in_a_row + 1,
+            false => 0,
+        };
+        let most = self.settings.guards.skipped_in_a_row;
+        if most > 0 && self.skipped_in_a_row >= most {
+            let reason = format!(
+                "the gradients of {most} steps in a row, up to step {}, could not be used: not finite, or out of range; a \
+                 lower learning rate or more warm-up may help (guards.skipped_in_a_row = {most})",
+                self.step - 1
+            );
+            self.end(Ending::Failed(reason), out);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_loss_jumps_against_the_steps_before_it_and_only_once() {
+        let spike = plan::Spike { deviations: 4.0, window: 4, skip: 1 };
+        let mut losses = Losses::default();
+        for (step, loss) in [(0, 9.0), (1, 2.0), (2, 2.1), (3, 1.9)] {
+            assert_eq!(losses.jump(step, 100.0, &spike), None, "the window is not full");
+            losses.take(step, loss);
+        }
+        losses.take(4, 2.0);
+        assert!(losses.jump(5, 2.5, &spike).is_some());
+        assert_eq!(losses.jump(5, 2.2, &spike), None);
+        let before = losses.clone();
+        losses.take(2, 50.0);
+        losses.take(5, f64::NAN);
+        assert_eq!(losses, before, "computed again, or no number");
+        assert_eq!(losses.jump(4, 100.0, &spike), None, "it was looked at before");
+    }
+}
