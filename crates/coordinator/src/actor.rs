@@ -19,6 +19,8 @@ use crate::scribe::{Finished, Scribe, Writing, Written};
 const OUTBOX: usize = 64;
 /// Events that wait for the loop; senders wait when it is full.
 const INBOX: usize = 4_096;
+/// Members that keep the records which are not durable yet. Records of 10,000 members need not be told to all of them.
+pub const KEEPERS: usize = 16;
 /// How often the ledger hears that time has passed.
 const TICK: Duration = Duration::from_millis(100);
 
@@ -93,6 +95,8 @@ pub(crate) enum Input {
         reason: String,
     },
     Status(oneshot::Sender<v1::GetStatusResponse>),
+    /// Lets the worker of that name go; says whether there is one.
+    Drain(String, oneshot::Sender<bool>),
 }
 
 /// A way to talk to a running coordinator from the same process.
@@ -167,7 +171,10 @@ pub(crate) async fn start(
         min_workers: plan.cluster.min_workers as usize,
         max_workers: plan.data.lanes as usize,
         checkpoint_every: plan.checkpoint.every,
+        heartbeat_ms: plan.cluster.heartbeat_ms,
         dead_after_ms: plan.cluster.dead_after_ms,
+        guards: plan.guards.clone(),
+        keepers: KEEPERS,
     };
     let (inbox, queue) = mpsc::channel(INBOX);
     let (events, mut written_events) = mpsc::channel(16);
@@ -269,6 +276,15 @@ impl Actor {
                     self.handle(Event::Lost { worker, reason });
                 }
             }
+            Input::Drain(name, answer) => {
+                let workers = self.ledger.status().workers;
+                let found = workers.iter().find(|(_, info, _)| info.name == name).map(|(worker, ..)| *worker);
+                let _ = answer.send(found.is_some());
+                if let Some(worker) = found {
+                    self.notice(format!("{name} is asked to leave"));
+                    self.handle(Event::Leave { worker });
+                }
+            }
             Input::Status(answer) => {
                 let _ = answer.send(self.status());
             }
@@ -314,12 +330,13 @@ impl Actor {
             Command::Disconnect { worker } => {
                 self.sessions.remove(&worker);
             }
-            Command::Open { generation, reason, tail } => {
+            Command::Open { generation, reason, tail, keepers } => {
                 self.rendezvous.forget_before(generation.number);
                 self.members = generation.members.len();
                 let tail = wire::tail_of(&tail);
                 for (rank, &member) in generation.members.iter().enumerate() {
-                    self.send(member, Kind::Open(wire::open_for(&generation, rank, &reason, tail.clone())));
+                    let tail = (rank < keepers).then(|| tail.clone());
+                    self.send(member, Kind::Open(wire::open_for(&generation, rank, &reason, tail)));
                 }
                 let (number, step) = (generation.number, generation.step);
                 tracing::info!(
@@ -337,11 +354,14 @@ impl Actor {
                     self.send(member, Kind::Abort(v1::Abort { generation, reason: reason.clone() }));
                 }
             }
-            Command::Commit { generation, step, members, next, tail, recorded } => {
-                let (wait, tail) = (next == ledger::Next::Wait, Some(wire::tail_of(&tail)));
-                let commit = v1::Commit { generation, step, wait, tail, recorded };
-                for member in members {
-                    self.send(member, Kind::Commit(commit.clone()));
+            Command::Commit { generation, step, members, next, deal, tail, keepers, recorded } => {
+                let wait = next == ledger::Next::Wait;
+                let weights = deal.map_or_else(Vec::new, |deal| deal.weights().to_vec());
+                let tail = wire::tail_of(&tail);
+                for (rank, member) in members.into_iter().enumerate() {
+                    let (tail, weights) = ((rank < keepers).then(|| tail.clone()), weights.clone());
+                    let commit = v1::Commit { generation, step, wait, tail, recorded, weights };
+                    self.send(member, Kind::Commit(commit));
                 }
                 self.show_step(step);
             }
@@ -373,7 +393,7 @@ impl Actor {
     }
 
     fn show_step(&mut self, step: u64) {
-        let Some(report) = self.ledger.status().last else { return };
+        let Some(report) = self.ledger.last().cloned() else { return };
         self.speed.add(self.started.elapsed(), report.tokens);
         let learning_rate = self.job.plan.learning_rate(step);
         if report.overflowed {

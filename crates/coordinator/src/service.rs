@@ -138,6 +138,29 @@ impl Coordinator for Service {
         Ok(Response::new(v1::StopResponse {}))
     }
 
+    async fn pause(&self, request: Request<v1::PauseRequest>) -> Result<Response<v1::PauseResponse>, Status> {
+        self.tell(Input::Event(Event::Pause { reason: request.into_inner().reason })).await?;
+        Ok(Response::new(v1::PauseResponse {}))
+    }
+
+    async fn unpause(&self, _: Request<v1::UnpauseRequest>) -> Result<Response<v1::UnpauseResponse>, Status> {
+        self.tell(Input::Event(Event::Unpause)).await?;
+        Ok(Response::new(v1::UnpauseResponse {}))
+    }
+
+    async fn drain(&self, request: Request<v1::DrainRequest>) -> Result<Response<v1::DrainResponse>, Status> {
+        let (answer, found) = oneshot::channel();
+        let worker = request.into_inner().worker;
+        self.tell(Input::Drain(worker.clone(), answer)).await?;
+        match found.await {
+            Ok(true) => Ok(Response::new(v1::DrainResponse {})),
+            Ok(false) => Err(Status::not_found(format!(
+                "no worker {worker}; `cloze status` names those that are here"
+            ))),
+            Err(_) => Err(Status::unavailable("the run is over")),
+        }
+    }
+
     async fn rendezvous_set(
         &self,
         request: Request<v1::RendezvousSetRequest>,

@@ -7,7 +7,9 @@ use bytes::Bytes;
 use collective::{Aborter, Collective, Gloo, Local, RendezvousStore};
 use families::{HostBatch, Recipe};
 use trainer::{Evaluation, Measure, Reduced, Trainer};
-use worker::{EngineError, EngineSetup, Membership, Rendezvous, StepEngine, StepReport, TensorInfo};
+use worker::{
+    Computed, EngineError, EngineSetup, Membership, Purpose, Rendezvous, StepEngine, StepReport, TensorInfo,
+};
 
 /// A collective that makes no progress for this long has lost a peer. Longer than any two members are ever apart, which
 /// for a large model on CPUs can be most of an hour: deaths are noticed at once, by the closed connection or by the
@@ -166,8 +168,26 @@ impl StepEngine for TorchEngine {
         self.trainer.begin().map_err(sorted)
     }
 
-    fn micro_batch(&mut self, index: u64, batch: &HostBatch) -> Result<(), EngineError> {
-        self.trainer.micro_batch(index, batch).map_err(sorted)
+    fn micro_batch(
+        &mut self,
+        purpose: Purpose,
+        index: u64,
+        batch: &HostBatch,
+    ) -> Result<Computed, EngineError> {
+        let purpose = match purpose {
+            Purpose::Add => trainer::Purpose::Add,
+            Purpose::AddAndHash => trainer::Purpose::AddAndHash,
+            Purpose::Hash => trainer::Purpose::Hash,
+        };
+        let computed = self.trainer.micro_batch_for(purpose, index, batch).map_err(sorted)?;
+        Ok(Computed {
+            usable: computed.usable,
+            digest: computed.digest.map(|digest| format!("{digest:032x}")),
+        })
+    }
+
+    fn leave_out(&mut self) -> StepReport {
+        StepReport { digest: "left out".into(), ..report(self.trainer.leave_out()) }
     }
 
     fn reduce(&mut self) -> Result<StepReport, EngineError> {

@@ -7,7 +7,7 @@ use clap::Args;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 use tracing_subscriber::EnvFilter;
-use worker::{Options, StepEngine};
+use worker::{Options, StepEngine, WorkerError};
 
 use crate::step::TorchEngine;
 
@@ -63,6 +63,12 @@ pub fn run(arguments: Arguments) -> Result<(), (u8, String)> {
         })
         .await
     });
+    if let Err(error @ WorkerError::Stuck { .. }) = &served {
+        // Its thread may hold locks of libraries, so that nothing but this ends the process for certain; whoever
+        // supervises it starts another.
+        tracing::error!(%error, "the process ends");
+        std::process::abort();
+    }
     runtime.shutdown_timeout(Duration::from_millis(100));
     served.map_err(|error| (if error.is_bad_input() { 2 } else { 1 }, error.to_string()))
 }

@@ -26,6 +26,12 @@ pub(crate) fn digest(tensors: &[&Tensor], numbers: &[u64], threads: u32) -> Resu
     Ok(hasher.digest128())
 }
 
+/// The same of gradients as libtorch gives them, however they lie in memory.
+pub(crate) fn gradient_digest(gradients: &[Tensor], threads: u32) -> Result<u128, Error> {
+    let contiguous = gradients.iter().map(Tensor::f_contiguous).collect::<Result<Vec<_>, _>>()?;
+    digest(&contiguous.iter().collect::<Vec<_>>(), &[], threads)
+}
+
 /// The hashes of the pieces of `bytes`.
 fn hashes(bytes: &[u8], threads: usize) -> Vec<u128> {
     let pieces = bytes.len().div_ceil(PIECE);

@@ -17,7 +17,7 @@ mod trainer;
 
 pub use error::Error;
 pub use model::{Evaluation, Model, Predictions};
-pub use step::{Applied, Measure, Reduced, measure};
+pub use step::{Applied, Computed, Measure, Purpose, Reduced, measure};
 pub use tally::Tally;
 pub use trainer::{StateTensor, Trainer};
 

@@ -1,4 +1,24 @@
-//! What a step reports: after the reduction, and after the update. Plain data.
+//! What a step reports: after a micro-batch, after the reduction, and after the update. Plain data.
+
+/// What a micro-batch is computed for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Purpose {
+    /// Its gradient belongs to the step.
+    Add,
+    /// The same, and somebody else computes it too: they compare.
+    AddAndHash,
+    /// It is somebody else's, and only compared.
+    Hash,
+}
+
+/// What a micro-batch came to on this member.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Computed {
+    /// Whether its gradient is finite and in range.
+    pub usable: bool,
+    /// A hash of its gradient, if it was asked for.
+    pub digest: Option<u128>,
+}
 
 /// A step whose gradient is summed over the whole generation. The same on every member, to the bit.
 #[derive(Clone, Debug, PartialEq)]

@@ -10,12 +10,12 @@ use families::{Draws, HostBatch, Recipe, Tape};
 use plan::{Key, Phase, RunPlan};
 use tch::{Device, Kind, Tensor};
 
-use crate::digest::digest;
+use crate::digest::{digest, gradient_digest};
 use crate::layout::Slot;
 use crate::model::{load_into, missing};
 use crate::objective::Objective;
 use crate::optimizer::{self, Buffers};
-use crate::{Applied, Error, Evaluation, Model, Reduced, Tally};
+use crate::{Applied, Computed, Error, Evaluation, Model, Purpose, Reduced, Tally};
 
 /// The parts of the state, in the order of their buffers: the prefixes of [`StateTensor::name`].
 const PARTS: [&str; 3] = ["model", "exp_avg", "exp_avg_sq"];
@@ -74,6 +74,19 @@ impl Trainer {
     /// # Errors
     /// What libtorch says of a batch that does not fit the network.
     pub fn micro_batch(&mut self, index: u64, batch: &HostBatch) -> Result<(), Error> {
+        self.micro_batch_for(Purpose::Add, index, batch).map(drop)
+    }
+
+    /// The same for a purpose: a second opinion is hashed and not added.
+    ///
+    /// # Errors
+    /// As [`Trainer::micro_batch`].
+    pub fn micro_batch_for(
+        &mut self,
+        purpose: Purpose,
+        index: u64,
+        batch: &HostBatch,
+    ) -> Result<Computed, Error> {
         self.use_threads();
         let key = Key::root(self.plan.run.seed).named("dropout").index(self.step).index(index);
         let phase = &self.phases[self.plan.phase_of(self.step).phase].0.plan;
@@ -82,6 +95,15 @@ impl Trainer {
         let mut counted = self.model.count(batch, &losses, |term| self.objective.expected(term))?;
         let total = self.objective.total(&losses)?;
         let gradients = tape.unwrap_or_default().gradients(&total, &self.model.leaves)?;
+        let digest = match purpose {
+            Purpose::Add => None,
+            Purpose::AddAndHash | Purpose::Hash => {
+                Some(gradient_digest(&gradients, self.plan.train.threads)?)
+            }
+        };
+        if purpose == Purpose::Hash {
+            return Ok(Computed { usable: true, digest });
+        }
         // The first gradients are written over what the accumulator holds from steps before.
         let add = if self.tally.micro_batches == 0 { fixed::begin } else { fixed::accumulate };
         let mut overflowed = false;
@@ -90,7 +112,22 @@ impl Trainer {
         }
         counted.overflowed |= u64::from(overflowed);
         self.tally.add(&counted);
-        Ok(())
+        Ok(Computed { usable: counted.overflowed == 0, digest })
+    }
+
+    /// Takes the step as one that is not computed: [`Trainer::apply`] then counts it and changes nothing else.
+    pub fn leave_out(&mut self) -> Reduced {
+        let reduced = Reduced {
+            loss: f64::NAN,
+            measures: Vec::new(),
+            targets: 0,
+            tokens: 0,
+            grad_norm: 0.0,
+            digest: 0,
+            overflowed: true,
+        };
+        self.reduced = Some(reduced.clone());
+        reduced
     }
 
     /// Sums the step over all members of the group; afterwards everybody holds the gradient of the whole step.

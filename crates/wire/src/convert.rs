@@ -1,7 +1,8 @@
 //! Messages to events, decisions to messages.
 
 use ledger::{
-    Event, Generation, PartReport, Record, StateSource, Status, StepReport, Tail, WorkerId, WorkerInfo,
+    Doing, Event, Generation, Opening, PartReport, Poisoned, Progress, Record, Share, StateSource, Status,
+    StepReport, Tail, WorkerId, WorkerInfo,
 };
 use thiserror::Error;
 
@@ -55,14 +56,24 @@ pub fn event_of(worker: WorkerId, message: v1::WorkerMessage) -> Result<Event, M
         Kind::Hello(_) => return Err(Malformed::OutOfPlace("hello")),
         Kind::Prepared(prepared) => {
             let tail = prepared.tail.map(tail_from).transpose()?.unwrap_or_default();
-            Event::Prepared { worker, applied: prepared.applied, tail }
+            let since = prepared.since.unwrap_or_default();
+            let since = Opening { term: since.term, generation: since.generation };
+            Event::Prepared { worker, applied: prepared.applied, since, tail }
         }
-        Kind::Heartbeat(_) => Event::Heartbeat { worker },
+        Kind::Heartbeat(heartbeat) => {
+            let doing = match heartbeat.doing() {
+                v1::Doing::Computing => Doing::Computing,
+                v1::Doing::Collective => Doing::Collective,
+                v1::Doing::Unspecified => Doing::Waiting,
+            };
+            Event::Heartbeat { worker, progress: Progress { done: heartbeat.done, doing } }
+        }
         Kind::Ready(ready) => Event::Ready {
             worker,
             generation: ready.generation,
             step: ready.step,
             report: report_of(ready.report.ok_or(Malformed::Missing("report"))?),
+            share: share_of(ready.share.ok_or(Malformed::Missing("share"))?),
         },
         Kind::Failed(failed) => {
             Event::Failed { worker, generation: failed.generation, reason: failed.reason }
@@ -97,6 +108,21 @@ pub fn tail_of(tail: &Tail) -> v1::Tail {
     v1::Tail { term: tail.term, first: tail.first, records: tail.records.iter().map(Record::line).collect() }
 }
 
+fn share_of(share: v1::Share) -> Share {
+    let v1::Share { micro_batches, compute_ms, reduce_ms, poisoned, recomputed, state_digest } = share;
+    let poisoned =
+        poisoned.into_iter().map(|v1::Poisoned { micro_batch, samples }| Poisoned { micro_batch, samples });
+    let recomputed = recomputed.into_iter().map(|twice| (twice.micro_batch, twice.digest));
+    Share {
+        micro_batches,
+        compute_ms,
+        reduce_ms,
+        poisoned: poisoned.collect(),
+        recomputed: recomputed.collect(),
+        state_digest,
+    }
+}
+
 fn report_of(report: v1::StepReport) -> StepReport {
     let v1::StepReport { loss, targets, tokens, grad_norm, digest, overflowed, measures } = report;
     let measures = measures.into_iter().map(|measure| (measure.name, measure.value)).collect();
@@ -111,7 +137,7 @@ pub fn step_report(report: &StepReport) -> v1::StepReport {
 }
 
 /// What the member of a given rank is told when a generation opens.
-pub fn open_for(generation: &Generation, rank: usize, reason: &str, tail: v1::Tail) -> v1::Open {
+pub fn open_for(generation: &Generation, rank: usize, reason: &str, tail: Option<v1::Tail>) -> v1::Open {
     let source = match generation.sources[rank] {
         StateSource::Keep => v1::StateSource::Keep,
         StateSource::Receive => v1::StateSource::Receive,
@@ -125,17 +151,20 @@ pub fn open_for(generation: &Generation, rank: usize, reason: &str, tail: v1::Ta
         source: source.into(),
         broadcast: generation.needs_broadcast(),
         reason: reason.to_owned(),
-        tail: Some(tail),
+        tail,
+        weights: generation.deal.weights().to_vec(),
+        left_out: generation.left_out.iter().map(|&(first, end)| v1::StepRange { first, end }).collect(),
     }
 }
 
 /// The run's status as a message; what the ledger does not know is filled in by the caller.
 pub fn status_of(status: &Status) -> v1::GetStatusResponse {
-    let workers = status.workers.iter().map(|(id, info, member)| v1::WorkerStatus {
+    let workers = status.workers.iter().map(|(id, info, share)| v1::WorkerStatus {
         worker: id.0,
         name: info.name.clone(),
         address: info.address.clone(),
-        member: *member,
+        member: share.is_some(),
+        micro_batches: share.unwrap_or_default(),
     });
     v1::GetStatusResponse {
         phase: format!("{:?}", status.phase).to_lowercase(),
@@ -180,7 +209,7 @@ mod tests {
             measures: vec![("mlm".into(), 1.25)],
         };
         assert_eq!(report_of(step_report(&report)), report);
-        let ready = v1::Ready { generation: 1, step: 2, report: None };
+        let ready = v1::Ready { generation: 1, step: 2, report: None, share: None };
         let message = v1::WorkerMessage { kind: Some(v1::worker_message::Kind::Ready(ready)) };
         assert_eq!(event_of(WorkerId(1), message), Err(Malformed::Missing("report")));
     }

@@ -10,12 +10,14 @@ use crate::{Malformed, v1};
 pub struct Told(Tail);
 
 impl Told {
-    /// Learns what `Open` and `Commit` bring.
+    /// Learns what `Open` and `Commit` bring, if they bring anything.
     ///
     /// # Errors
-    /// If there is no tail in the message, or no record in it.
+    /// If something in it is no record.
     pub fn learn(&mut self, tail: Option<v1::Tail>) -> Result<(), Malformed> {
-        self.0.learn(&tail_from(tail.ok_or(Malformed::Missing("tail"))?)?);
+        if let Some(tail) = tail {
+            self.0.learn(&tail_from(tail)?);
+        }
         Ok(())
     }
 

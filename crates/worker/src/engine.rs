@@ -78,6 +78,26 @@ pub struct TensorInfo {
     pub bytes: usize,
 }
 
+/// What a micro-batch is computed for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Purpose {
+    /// Its gradient belongs to the step.
+    Add,
+    /// The same, and another member computes it too: the coordinator compares.
+    AddAndHash,
+    /// It is another member's, and only compared.
+    Hash,
+}
+
+/// What a micro-batch came to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Computed {
+    /// Whether its gradient is finite and in range.
+    pub usable: bool,
+    /// A hash of its gradient, if it was asked for.
+    pub digest: Option<String>,
+}
+
 /// Weights, optimizer and collective of one worker. Called from one thread, in the order in which things happen in a
 /// step: [`begin`](Self::begin), [`micro_batch`](Self::micro_batch) for each, [`reduce`](Self::reduce), and when the
 /// step is committed, [`apply`](Self::apply).
@@ -136,11 +156,20 @@ pub trait StepEngine {
     /// [`EngineError::PeerLost`] if one of them is gone.
     fn evaluated(&mut self) -> Result<Vec<(String, f64)>, EngineError>;
 
-    /// Adds the gradient of a micro-batch (its index counts over the step).
+    /// Computes the gradient of a micro-batch (its index counts over the step), and adds it if that is the purpose.
     ///
     /// # Errors
     /// [`EngineError::Fatal`].
-    fn micro_batch(&mut self, index: u64, batch: &HostBatch) -> Result<(), EngineError>;
+    fn micro_batch(
+        &mut self,
+        purpose: Purpose,
+        index: u64,
+        batch: &HostBatch,
+    ) -> Result<Computed, EngineError>;
+
+    /// In place of micro-batches and reduction, for a step that nobody computes: [`apply`](Self::apply) then counts it
+    /// and changes nothing.
+    fn leave_out(&mut self) -> StepReport;
 
     /// Sums the gradients of all members.
     ///

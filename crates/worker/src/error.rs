@@ -44,6 +44,12 @@ pub enum WorkerError {
     /// The data cannot be made into micro-batches.
     #[error(transparent)]
     Feed(#[from] FeedError),
+    /// The engine does not come back from what it does. The process must end, and another may take its place.
+    #[error("the engine was told to stop {} s ago and does not", waited.as_secs())]
+    Stuck {
+        /// For how long it was waited for.
+        waited: std::time::Duration,
+    },
     /// The engine cannot go on.
     #[error(transparent)]
     Engine(#[from] EngineError),

@@ -5,12 +5,13 @@ use std::sync::Arc;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 
 use families::HostBatch;
-use plan::RunPlan;
+use plan::{Deal, RunPlan};
 use store::StoreError;
 use thiserror::Error;
 
 use crate::held_out::HeldOut;
 use crate::samples::Samples;
+use crate::step::Place;
 
 /// Micro-batches that are ready before the engine asks.
 const AHEAD: usize = 4;
@@ -53,15 +54,39 @@ impl Materials {
         Materials { plan, samples, held_out }
     }
 
-    /// How many micro-batches of a step a member computes.
-    pub(crate) fn share(&self, rank: u32, world: u32, step: u64) -> usize {
-        self.of(rank, world, step).count()
+    pub(crate) fn plan(&self) -> &RunPlan {
+        &self.plan
     }
 
     /// The micro-batches of a step that a member computes, counted over their phase.
-    fn of(&self, rank: u32, world: u32, step: u64) -> impl Iterator<Item = u64> {
+    pub(crate) fn share(&self, deal: &Deal, rank: u32, step: u64) -> Vec<u64> {
         let batch = self.plan.step_micro_batches(step);
-        plan::micro_batches_of(rank, world, batch.first, batch.count, self.plan.data.lanes)
+        deal.micro_batches(rank, batch.first, batch.count, self.plan.data.lanes)
+    }
+
+    /// Who computes micro-batch `index` of a step, counted over the step.
+    pub(crate) fn owner(&self, deal: &Deal, step: u64, index: u64) -> u32 {
+        let batch = self.plan.step_micro_batches(step);
+        deal.owner(batch.first + index, batch.first, batch.count, self.plan.data.lanes)
+    }
+
+    /// Micro-batch `index` of a step, counted over the step.
+    pub(crate) fn of_step(&self, step: u64, index: u64) -> Result<HostBatch, FeedError> {
+        let batch = self.plan.step_micro_batches(step);
+        self.micro_batch(batch.phase, batch.first + index)
+    }
+
+    /// The samples of it, as the dataset names them.
+    pub(crate) fn samples_of(&self, step: u64, index: u64) -> String {
+        let batch = self.plan.step_micro_batches(step);
+        let samples = self.samples.names(batch.phase, batch.first + index).into_iter();
+        samples.map(|sample| format!("{}:{}", sample.block, sample.index)).collect::<Vec<_>>().join(" ")
+    }
+
+    /// Whether all members compare their states before step `step`.
+    pub(crate) fn is_compared(&self, step: u64) -> bool {
+        let every = self.plan.guards.compare_every;
+        every > 0 && step.is_multiple_of(every)
     }
 
     /// Whether held-out samples are to be looked at before step `step`.
@@ -96,10 +121,11 @@ pub(crate) struct Feed {
 }
 
 impl Feed {
-    pub(crate) fn start(materials: Arc<Materials>, rank: u32, world: u32, step: u64) -> Self {
+    pub(crate) fn start(materials: Arc<Materials>, place: &Place, step: u64) -> Self {
         let (sender, batches) = sync_channel(AHEAD);
         let thread = std::thread::Builder::new().name("feed".into());
-        let spawned = thread.spawn(move || feed(&materials, rank, world, step, &sender));
+        let place = place.clone();
+        let spawned = thread.spawn(move || feed(&materials, &place, step, &sender));
         if let Err(error) = spawned {
             tracing::error!(%error, "no thread for the feed");
         }
@@ -112,10 +138,10 @@ impl Feed {
     }
 }
 
-fn feed(materials: &Materials, rank: u32, world: u32, step: u64, sender: &SyncSender<Fed>) {
-    for step in step..materials.plan.train.steps {
+fn feed(materials: &Materials, place: &Place, step: u64, sender: &SyncSender<Fed>) {
+    for step in (step..materials.plan.train.steps).filter(|&step| !place.leaves_out(step)) {
         let batch = materials.plan.step_micro_batches(step);
-        for index in materials.of(rank, world, step) {
+        for index in materials.share(&place.deal, place.rank, step) {
             let fed = materials.micro_batch(batch.phase, index).map(|fed| (index - batch.first, fed));
             let failed = fed.is_err();
             if sender.send(fed).is_err() || failed {

@@ -9,15 +9,18 @@ mod feed;
 mod held_out;
 mod interrupt;
 mod member;
+mod progress;
 mod rendezvous;
 mod samples;
 mod session;
 mod stage;
 mod start;
+mod step;
 mod weights;
 
 pub use engine::{
-    EngineError, EngineSetup, Measure, Membership, Rendezvous, StepEngine, StepReport, TensorInfo,
+    Computed, EngineError, EngineSetup, Measure, Membership, Purpose, Rendezvous, StepEngine, StepReport,
+    TensorInfo,
 };
 pub use error::WorkerError;
 pub use feed::{FeedError, Materials};

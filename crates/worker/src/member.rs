@@ -15,15 +15,17 @@ use wire::{Told, v1};
 
 use crate::feed::Feed;
 use crate::interrupt::Interrupt;
+use crate::progress::Progress;
 use crate::rendezvous::RemoteRendezvous;
 use crate::start::InitFrom;
+use crate::step::{Place, Share};
 use crate::weights::weights;
 use crate::{EngineError, Materials, Membership, StepEngine, WorkerError};
 
 /// What reaches the member's thread.
 pub(crate) enum Order {
-    /// A session has begun (again), with this number: say what you hold.
-    Welcome(CoordinatorClient<Channel>, u64),
+    /// A session has begun (again), with this number and the coordinator's term: say what you hold.
+    Welcome(CoordinatorClient<Channel>, u64, u64),
     /// A message of the coordinator.
     Message(Kind),
     /// The session is lost.
@@ -36,6 +38,13 @@ enum Over {
     Generation,
     /// Go, without error.
     Dismissed,
+}
+
+/// What the coordinator said to a step.
+enum Decided {
+    /// It is applied; the next one, by another deal if there is one.
+    Next(Option<plan::Deal>),
+    Over(Over),
 }
 
 pub(crate) struct Member {
@@ -53,6 +62,11 @@ pub(crate) struct Member {
     pub(crate) client: Option<CoordinatorClient<Channel>>,
     /// The session that the orders at hand belong to.
     pub(crate) session: u64,
+    /// The present coordinator's term.
+    pub(crate) term: u64,
+    /// The last generation that the weights at hand were held or computed in.
+    pub(crate) since: v1::Opening,
+    pub(crate) progress: Arc<Progress>,
     /// What was decided and may not be durable: a coordinator that comes back wants to know.
     pub(crate) told: Told,
 }
@@ -62,7 +76,7 @@ impl Member {
     pub(crate) fn serve(mut self) -> Result<(), WorkerError> {
         loop {
             match self.next_order()? {
-                Order::Welcome(client, session) => self.welcome(client, session),
+                Order::Welcome(client, session, term) => self.welcome(client, session, term),
                 Order::Disconnected => self.engine.leave(),
                 Order::Message(Kind::Open(mut open)) => {
                     self.told.learn(open.tail.take())?;
@@ -104,34 +118,65 @@ impl Member {
             world: open.world as usize,
             address: self.address.clone(),
         };
+        self.progress.now(v1::Doing::Collective);
         self.join(&membership)?;
         self.provide_state(open)?;
-        let mut feed = Feed::start(self.materials.clone(), open.rank, open.world, open.step);
+        let mut place = Place::of(open);
+        let mut feed = Feed::start(self.materials.clone(), &place, open.step);
         loop {
             let step = self.engine.applied().unwrap_or(0);
-            let held_out = match self.evaluation(open, step)? {
-                Ok(measures) => measures,
+            let (report, share) = match self.step(open, &place, &mut feed, step)? {
+                Ok(done) => done,
                 Err(over) => return Ok(over),
             };
-            self.engine.begin()?;
-            for _ in 0..self.materials.share(open.rank, open.world, step) {
-                if let Some(over) = self.interruption(open.generation)? {
-                    return Ok(over);
+            let generation = open.generation;
+            let (report, share) = (Some(report), Some(share));
+            self.say(worker_message::Kind::Ready(v1::Ready { generation, step, report, share }));
+            self.progress.now(v1::Doing::Unspecified);
+            match self.decision(open.generation, step)? {
+                Decided::Next(None) => {}
+                Decided::Next(Some(deal)) => {
+                    place.deal = deal;
+                    feed = Feed::start(self.materials.clone(), &place, step + 1);
                 }
-                let (index, batch) = feed.next()?;
-                self.engine.micro_batch(index, &batch)?;
-            }
-            let mut report = self.engine.reduce()?;
-            report.measures.extend(held_out);
-            self.say(worker_message::Kind::Ready(v1::Ready {
-                generation: open.generation,
-                step,
-                report: Some(report),
-            }));
-            if let Some(over) = self.decision(open.generation, step)? {
-                return Ok(over);
+                Decided::Over(over) => return Ok(over),
             }
         }
+    }
+
+    /// Computes this member's share of a step, and adds up all members'. Or says that it is over.
+    fn step(
+        &mut self,
+        open: &v1::Open,
+        place: &Place,
+        feed: &mut Feed,
+        step: u64,
+    ) -> Result<Result<(v1::StepReport, v1::Share), Over>, WorkerError> {
+        if place.leaves_out(step) {
+            return Ok(Ok((self.engine.leave_out(), v1::Share::default())));
+        }
+        self.progress.now(v1::Doing::Computing);
+        let held_out = match self.evaluation(open, step)? {
+            Ok(measures) => measures,
+            Err(over) => return Ok(Err(over)),
+        };
+        let compared = self.materials.is_compared(step);
+        let state_digest = if compared { Some(self.engine.state_digest()?) } else { None };
+        self.engine.begin()?;
+        let (materials, progress) = (self.materials.clone(), self.progress.clone());
+        let mut share = Share::begin(&materials, &progress, place, step);
+        while share.go_on(self.engine.as_mut(), feed)? {
+            if let Some(over) = self.interruption(open.generation)? {
+                return Ok(Err(over));
+            }
+        }
+        self.progress.now(v1::Doing::Collective);
+        let mut report = self.engine.reduce()?;
+        let waited = self.progress.now(v1::Doing::Computing);
+        report.measures.extend(held_out);
+        let mut share = share.end(state_digest);
+        share.reduce_ms = waited.as_secs_f64() * 1e3;
+        Ok(Ok((report, share)))
     }
 
     /// What held-out samples say of the weights before a step, if it is time to ask: the same on all members. Or that it
@@ -151,9 +196,13 @@ impl Member {
             }
             let (index, batch) = fed?;
             self.engine.evaluate(index, &batch)?;
+            self.progress.now(v1::Doing::Computing);
         }
+        self.progress.now(v1::Doing::Collective);
         let named = |(name, value)| v1::Measure { name: format!("evaluation/{name}"), value };
-        Ok(Ok(self.engine.evaluated()?.into_iter().map(named).collect()))
+        let evaluated = self.engine.evaluated()?;
+        self.progress.now(v1::Doing::Computing);
+        Ok(Ok(evaluated.into_iter().map(named).collect()))
     }
 
     fn join(&mut self, membership: &Membership) -> Result<(), WorkerError> {
@@ -175,7 +224,9 @@ impl Member {
     /// Afterwards every member holds the weights of the generation's step.
     fn provide_state(&mut self, open: &v1::Open) -> Result<(), WorkerError> {
         if open.source() == v1::StateSource::Restore {
+            self.progress.now(v1::Doing::Unspecified);
             self.restore(open.step)?;
+            self.progress.now(v1::Doing::Collective);
         }
         if open.broadcast {
             self.engine.broadcast()?;
@@ -188,6 +239,7 @@ impl Member {
             );
             return Err(EngineError::PeerLost(reason).into());
         }
+        self.since = v1::Opening { term: self.term, generation: open.generation };
         Ok(())
     }
 
@@ -229,6 +281,7 @@ impl Member {
 
     /// Looks for orders without waiting.
     fn interruption(&mut self, generation: u64) -> Result<Option<Over>, WorkerError> {
+        self.progress.answer();
         while let Ok(order) = self.orders.try_recv() {
             if let Some(over) = self.interrupted_by(order, generation)? {
                 return Ok(Some(over));
@@ -238,20 +291,25 @@ impl Member {
     }
 
     /// Waits for the decision on a step that is reduced; applies it if it is committed.
-    fn decision(&mut self, generation: u64, step: u64) -> Result<Option<Over>, WorkerError> {
+    fn decision(&mut self, generation: u64, step: u64) -> Result<Decided, WorkerError> {
         loop {
             match self.next_order()? {
                 Order::Message(Kind::Commit(commit))
                     if commit.generation == generation && commit.step == step =>
                 {
+                    self.progress.now(v1::Doing::Computing);
                     self.engine.apply()?;
                     self.told.learn(commit.tail)?;
                     self.told.forget_before(commit.recorded);
-                    return Ok(commit.wait.then_some(Over::Generation));
+                    if commit.wait {
+                        return Ok(Decided::Over(Over::Generation));
+                    }
+                    let dealt = !commit.weights.is_empty();
+                    return Ok(Decided::Next(dealt.then(|| plan::Deal::new(commit.weights))));
                 }
                 order => {
                     if let Some(over) = self.interrupted_by(order, generation)? {
-                        return Ok(Some(over));
+                        return Ok(Decided::Over(over));
                     }
                 }
             }
@@ -270,8 +328,8 @@ impl Member {
             Order::Message(Kind::Refuse(refuse)) => Err(WorkerError::Refused(refuse.reason)),
             Order::Disconnected => Ok(Some(Over::Generation)),
             Order::Message(_) => Ok(None),
-            Order::Welcome(client, session) => {
-                self.welcome(client, session);
+            Order::Welcome(client, session, term) => {
+                self.welcome(client, session, term);
                 Ok(Some(Over::Generation))
             }
         }
@@ -322,17 +380,20 @@ impl Member {
         Ok(copied)
     }
 
-    fn welcome(&mut self, client: CoordinatorClient<Channel>, session: u64) {
-        (self.client, self.session) = (Some(client), session);
+    fn welcome(&mut self, client: CoordinatorClient<Channel>, session: u64, term: u64) {
+        (self.client, self.session, self.term) = (Some(client), session, term);
         self.say_what_it_holds();
     }
 
     fn say_what_it_holds(&self) {
         let (applied, tail) = (self.engine.applied(), Some(self.told.tail()));
-        self.say(worker_message::Kind::Prepared(v1::Prepared { applied, tail }));
+        let since = applied.map(|_| self.since);
+        self.say(worker_message::Kind::Prepared(v1::Prepared { applied, tail, since }));
     }
 
     fn next_order(&self) -> Result<Order, WorkerError> {
+        self.progress.now(v1::Doing::Unspecified);
+        self.progress.answer();
         self.orders.recv().map_err(|_| EngineError::Fatal("the session's task is gone".into()).into())
     }
 

@@ -54,6 +54,12 @@ impl Samples {
         Ok(self.stages[stage].collate(epoch, &samples, |block| &blocks[&block]))
     }
 
+    /// The samples of micro-batch `index` of a stage.
+    pub(crate) fn names(&self, stage: usize, index: u64) -> Vec<SampleRef> {
+        let (epoch, place) = self.stages[stage].order.locate(index);
+        self.epoch(stage, epoch).micro_batch(place)
+    }
+
     fn epoch(&self, stage: usize, epoch: u64) -> Arc<EpochOrder> {
         if let Some((cached, order)) = &self.cache().epoch
             && *cached == (stage, epoch)

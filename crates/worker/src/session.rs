@@ -17,6 +17,7 @@ use wire::{Told, v1};
 
 use crate::interrupt::Interrupt;
 use crate::member::{Member, Order};
+use crate::progress::Progress;
 use crate::start::{self, Started};
 use crate::{EngineError, EngineSetup, StepEngine, WorkerError};
 
@@ -57,35 +58,59 @@ pub async fn run<B>(options: Options, leave: watch::Receiver<bool>, build: B) ->
 where
     B: FnOnce(EngineSetup) -> Result<Box<dyn StepEngine>, EngineError> + Send + 'static,
 {
-    let mut session = Session {
+    let session = Session {
         options,
         leave,
         interrupt: Arc::new(Interrupt::default()),
+        progress: Arc::new(Progress::default()),
+        term: 0,
         member: None,
         build: Some(Box::new(build)),
     };
-    let mut since = Instant::now();
-    let mut back_off = Duration::from_millis(50);
+    let progress = session.progress.clone();
+    tokio::select! {
+        served = session.serve() => served,
+        waited = watch_over(&progress) => Err(WorkerError::Stuck { waited }),
+    }
+}
+
+/// Ends when the member's thread does not answer.
+async fn watch_over(progress: &Progress) -> Duration {
+    let mut clock = tokio::time::interval(Duration::from_secs(1));
     loop {
-        let reason = match session.once().await {
-            Ok(Ended::Over) => return session.join().await,
-            Ok(Ended::Lost(reason)) => {
-                (since, back_off) = (Instant::now(), Duration::from_millis(50));
-                tracing::warn!(reason, "the coordinator is gone; waiting for it to come back");
-                reason
+        clock.tick().await;
+        if let Some(waited) = progress.stuck() {
+            return waited;
+        }
+    }
+}
+
+impl Session {
+    /// One connection after the other.
+    async fn serve(mut self) -> Result<(), WorkerError> {
+        let mut since = Instant::now();
+        let mut back_off = Duration::from_millis(50);
+        loop {
+            let reason = match self.once().await {
+                Ok(Ended::Over) => return self.join().await,
+                Ok(Ended::Lost(reason)) => {
+                    (since, back_off) = (Instant::now(), Duration::from_millis(50));
+                    tracing::warn!(reason, "the coordinator is gone; waiting for it to come back");
+                    reason
+                }
+                Err(WorkerError::NoCoordinator { reason, .. }) => reason,
+                Err(error) => return Err(error),
+            };
+            if since.elapsed() + back_off > self.options.patience {
+                return Err(WorkerError::NoCoordinator { url: self.options.coordinator.clone(), reason });
             }
-            Err(WorkerError::NoCoordinator { reason, .. }) => reason,
-            Err(error) => return Err(error),
-        };
-        if since.elapsed() + back_off > session.options.patience {
-            return Err(WorkerError::NoCoordinator { url: session.options.coordinator.clone(), reason });
+            let mut leave = self.leave.clone();
+            tokio::select! {
+                () = tokio::time::sleep(back_off) => {}
+                Ok(_) = leave.wait_for(|&leave| leave) => return Ok(()),
+            }
+            back_off = (back_off * 2).min(LONGEST_BACK_OFF);
         }
-        let mut leave = session.leave.clone();
-        tokio::select! {
-            () = tokio::time::sleep(back_off) => {}
-            Ok(_) = leave.wait_for(|&leave| leave) => return Ok(()),
-        }
-        back_off = (back_off * 2).min(LONGEST_BACK_OFF);
     }
 }
 
@@ -95,6 +120,9 @@ struct Session {
     options: Options,
     leave: watch::Receiver<bool>,
     interrupt: Arc<Interrupt>,
+    progress: Arc<Progress>,
+    /// The highest term of any coordinator so far: an older one is not obeyed.
+    term: u64,
     member: Option<Running>,
     build: Option<Build>,
 }
@@ -124,12 +152,18 @@ impl Session {
     /// One connection, from hello to its end.
     async fn once(&mut self) -> Result<Ended, WorkerError> {
         let (client, to_coordinator, mut messages) = self.connect().await?;
-        let welcome = match self.first_message(&mut messages).await? {
+        let (term, first) = self.first_message(&mut messages).await?;
+        let welcome = match first {
             Kind::Welcome(welcome) => welcome,
             Kind::Dismiss(_) => return Ok(Ended::Over),
             Kind::Refuse(refuse) => return Err(WorkerError::Refused(refuse.reason)),
             _ => return Err(self.protocol("a first message that is no welcome")),
         };
+        if term < self.term {
+            let reason = format!("it is of term {term}, and term {} has begun", self.term);
+            return Err(WorkerError::NoCoordinator { url: self.options.coordinator.clone(), reason });
+        }
+        self.term = term;
         match &self.member {
             None => self.member = Some(self.start_member(&welcome).await?),
             Some(running) if running.run != run_of(&welcome) => {
@@ -139,9 +173,10 @@ impl Session {
             }
             Some(_) => {}
         }
-        self.order(Order::Welcome(client, self.interrupt.session()));
+        self.order(Order::Welcome(client, self.interrupt.session(), term));
         let ended = self.pump(&welcome, to_coordinator, messages).await;
         if let Ok(Ended::Lost(_)) = &ended {
+            self.progress.call();
             self.interrupt.cut_off();
             self.order(Order::Disconnected);
         }
@@ -198,13 +233,14 @@ impl Session {
     async fn first_message(
         &self,
         messages: &mut Streaming<v1::CoordinatorMessage>,
-    ) -> Result<Kind, WorkerError> {
+    ) -> Result<(u64, Kind), WorkerError> {
         let lost = |reason: &str| WorkerError::NoCoordinator {
             url: self.options.coordinator.clone(),
             reason: reason.to_owned(),
         };
         let first = messages.message().await.map_err(|status| lost(status.message()))?;
-        first.and_then(|message| message.kind).ok_or_else(|| lost("it closed the session at once"))
+        let first = first.and_then(|message| Some((message.term, message.kind?)));
+        first.ok_or_else(|| lost("it closed the session at once"))
     }
 
     /// Reads everything that the plan names, and starts the thread that will hold the weights.
@@ -218,6 +254,7 @@ impl Session {
         let (to_outbox, outbox) = mpsc::unbounded_channel();
         let (end, ended) = oneshot::channel();
         let (interrupt, address) = (self.interrupt.clone(), self.options.address.clone());
+        let progress = self.progress.clone();
         let serve = move || -> Result<(), WorkerError> {
             let engine = build(setup)?;
             Member {
@@ -232,6 +269,9 @@ impl Session {
                 address,
                 client: None,
                 session: 0,
+                term: 0,
+                since: v1::Opening::default(),
+                progress,
                 told: Told::default(),
             }
             .serve()
@@ -253,17 +293,19 @@ impl Session {
         let mut heartbeat = tokio::time::interval(Duration::from_millis(welcome.heartbeat_ms.max(10)));
         heartbeat.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         let (mut leave, mut leaving) = (self.leave.clone(), false);
-        let interrupt = self.interrupt.clone();
+        let (interrupt, progress) = (self.interrupt.clone(), self.progress.clone());
         let running = self.member.as_mut().ok_or_else(broken_thread)?;
         loop {
             let outgoing = tokio::select! {
                 incoming = messages.message() => match incoming {
                     Ok(Some(v1::CoordinatorMessage { kind: Some(kind), .. })) => {
                         if let Kind::Abort(abort) = &kind {
+                            progress.call();
                             interrupt.end(abort.generation);
                         }
                         let over = matches!(kind, Kind::Dismiss(_) | Kind::Refuse(_));
                         if over {
+                            progress.call();
                             interrupt.cut_off();
                         }
                         let _ = running.orders.send(Order::Message(kind));
@@ -282,7 +324,7 @@ impl Session {
                     return ended.map(|()| Ended::Over);
                 }
                 Some(outgoing) = running.outbox.recv() => outgoing,
-                _ = heartbeat.tick() => worker_message::Kind::Heartbeat(v1::Heartbeat {}),
+                _ = heartbeat.tick() => worker_message::Kind::Heartbeat(progress.heartbeat()),
                 Ok(_) = leave.wait_for(|&leave| leave), if !leaving => {
                     leaving = true;
                     worker_message::Kind::Leave(v1::Leave {})
