@@ -296,6 +296,12 @@ impl Training {
         assert!(there.is_some(), "the training ended before step {step}: {:?}", self.seen.last());
     }
 
+    /// The last committed step that was read of.
+    pub fn last_step(&self) -> u64 {
+        let mut steps = self.seen.iter().rev().filter(|update| update["kind"] == "step");
+        steps.find_map(|update| update["step"].as_u64()).unwrap_or(0)
+    }
+
     /// The coordinator's URL, from the first lines.
     ///
     /// # Panics
@@ -365,6 +371,14 @@ fn end_what_hangs(process: u32, over: Arc<AtomicBool>) {
             kill(process);
         }
     });
+}
+
+/// A port that was free a moment ago.
+///
+/// # Panics
+/// If there is none.
+pub fn free_port() -> u16 {
+    std::net::TcpListener::bind("127.0.0.1:0").expect("a port").local_addr().expect("its address").port()
 }
 
 /// Sends SIGKILL.

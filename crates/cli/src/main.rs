@@ -44,7 +44,13 @@ enum Command {
     /// Say what a run is doing.
     Status(commands::status::Arguments),
     /// Stop a run after the current step, with a checkpoint.
-    Stop(commands::stop::Arguments),
+    Stop(commands::control::Arguments),
+    /// Let a run stand still after the current step, with a checkpoint; workers keep the weights.
+    Pause(commands::control::Arguments),
+    /// Let a run that stands still go on.
+    Unpause(commands::control::Arguments),
+    /// Let a worker go after the current step.
+    Drain(commands::control::Drain),
     /// The checkpoints of a run.
     Checkpoints(commands::checkpoints::Arguments),
     /// Check that a run's record is unbroken and tells of every step once.
@@ -74,7 +80,10 @@ fn main() -> ExitCode {
             Command::Coordinator(arguments) => commands::coordinator::run(arguments).await,
             Command::Worker(arguments) => commands::worker::run(arguments).await,
             Command::Status(arguments) => commands::status::run(arguments).await,
-            Command::Stop(arguments) => commands::stop::run(arguments).await,
+            Command::Stop(arguments) => commands::control::stop(arguments).await,
+            Command::Pause(arguments) => commands::control::pause(arguments).await,
+            Command::Unpause(arguments) => commands::control::unpause(arguments).await,
+            Command::Drain(arguments) => commands::control::drain(arguments).await,
             Command::Checkpoints(arguments) => commands::checkpoints::run(arguments).await,
             Command::Verify(arguments) => commands::verify::run(arguments).await,
             Command::Simulate(arguments) => commands::simulate::run(arguments),

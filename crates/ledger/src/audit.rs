@@ -250,20 +250,20 @@ impl Audit {
                 }
                 self.go_to(place, *step);
             }
-            Record::Dealt { generation, step, weights } => {
-                let last = self.told.stretches.last().filter(|last| last.generation == *generation).cloned();
-                let Some(last) = last else {
-                    return self
-                        .find(place, &format!("it deals for generation {generation}, which is not open"));
-                };
-                let reason = "dealt by what was measured".to_owned();
-                let weights = weights.clone();
-                self.told.stretches.push(Stretch { first: *step, end: *step, weights, reason, ..last });
-            }
+            Record::Dealt { generation, step, weights } => self.dealt(place, *generation, *step, weights),
             Record::LeftOut { first, end, .. } => self.left_out.push(*first..*end),
             Record::Doubted { .. } => self.out.doubted += 1,
             Record::Checkpointed { .. } => {}
         }
+    }
+
+    fn dealt(&mut self, place: &str, generation: u64, step: u64, weights: &[u32]) {
+        let last = self.told.stretches.last().filter(|last| last.generation == generation).cloned();
+        let Some(last) = last else {
+            return self.find(place, &format!("it deals for generation {generation}, which is not open"));
+        };
+        let (weights, reason) = (weights.to_vec(), "dealt by what was measured".to_owned());
+        self.told.stretches.push(Stretch { first: step, end: step, weights, reason, ..last });
     }
 
     /// The run goes on at `step`: what was committed from there on is undone.

@@ -1,6 +1,7 @@
 //! Whole runs with real processes, as a user starts them.
 
 mod bits;
+mod elastic;
 mod export;
 mod families;
 mod mistakes;

@@ -1,6 +1,7 @@
 //! One file per command.
 
 pub mod checkpoints;
+pub mod control;
 pub mod coordinator;
 pub mod evaluate;
 pub mod export;
@@ -9,7 +10,6 @@ pub mod inspect;
 pub mod prepare;
 pub mod simulate;
 pub mod status;
-pub mod stop;
 pub mod tokenizer;
 pub mod train;
 pub mod verify;

@@ -66,7 +66,10 @@ fn as_json(status: &v1::GetStatusResponse) -> serde_json::Value {
     let workers: Vec<_> = status
         .workers
         .iter()
-        .map(|worker| json!({"name": worker.name, "address": worker.address, "member": worker.member}))
+        .map(|worker| {
+            json!({"name": worker.name, "address": worker.address, "member": worker.member,
+                   "micro_batches": worker.micro_batches})
+        })
         .collect();
     json!({
         "run": status.run, "phase": status.phase, "term": status.term, "generation": status.generation,

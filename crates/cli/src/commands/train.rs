@@ -3,7 +3,7 @@
 use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use clap::Args;
 use coordinator::{Ending, Handle, Update};
@@ -17,8 +17,10 @@ use crate::show::Show;
 use crate::signals::EndSignals;
 use crate::{engine, job, logs};
 
-/// How often a worker that died is replaced before the run goes on without it.
+/// How often in a row a worker that died is replaced before the run goes on without it.
 const REPLACEMENTS: u32 = 20;
+/// A worker that has lived for so long is no part of such a row.
+const LIVED: Duration = Duration::from_secs(60);
 /// After the run's end, workers have this long to go by themselves.
 const FAREWELL: Duration = Duration::from_secs(5);
 /// Workers of a run on one machine share its coordinator's fate soon.
@@ -227,7 +229,9 @@ async fn supervise(
     show: &Show,
     mut over: watch::Receiver<bool>,
 ) -> Result<(), String> {
-    for replacement in 0..=REPLACEMENTS {
+    let mut in_a_row = 0;
+    while in_a_row <= REPLACEMENTS {
+        let begun = Instant::now();
         let mut child = engine::start_worker(url, address, PATIENCE_S, log)
             .map_err(|_| format!("worker {number} cannot be started; see {}", log.display()))?;
         let status = tokio::select! {
@@ -247,11 +251,12 @@ async fn supervise(
         if status.code() == Some(2) {
             return Err(format!("worker {number} cannot use its input: {}", last_line(log)));
         }
-        show.line(&format!("worker {number} ended ({status}); replacement {} starts", replacement + 1));
+        show.line(&format!("worker {number} ended ({status}); another one starts"));
+        in_a_row = if begun.elapsed() > LIVED { 1 } else { in_a_row + 1 };
         // A machine that kills whatever is started should not be kept busy with starting it.
-        tokio::time::sleep(Duration::from_millis(100) * replacement).await;
+        tokio::time::sleep(Duration::from_millis(100) * (in_a_row - 1)).await;
     }
-    Err(format!("worker {number} died {REPLACEMENTS} times, the last time with: {}", last_line(log)))
+    Err(format!("worker {number} died {REPLACEMENTS} times in a row, the last time with: {}", last_line(log)))
 }
 
 /// Waits for the flag; its guard must not be held while waiting for something else.

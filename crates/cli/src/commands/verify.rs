@@ -68,21 +68,26 @@ fn show(audited: &Audited, checkpoints: &[(u64, String)], steps: u64) {
     for stretch in &audited.stretches {
         let members: Vec<String> = stretch.members.iter().map(ToString::to_string).collect();
         println!(
-            "steps {:>8} to {:<8} term {:<3} generation {:<4} {} members: {}",
+            "steps {:>8} to {:<8} term {:<3} generation {:<4} {} members: {}{}",
             stretch.first,
             stretch.end,
             stretch.term,
             stretch.generation,
             members.len(),
-            members.join(" ")
+            members.join(" "),
+            match stretch.weights.is_empty() {
+                true => String::new(),
+                false => format!("; micro-batches as {:?}", stretch.weights),
+            }
         );
     }
     println!(
-        "{} of {steps} steps, each once and in order; {} were undone and computed again, {} had no update\n{} records \
+        "{} of {steps} steps, each once and in order; {} were undone and computed again, {} had no update, {} were doubted\n{} records \
          in {} segments, {} checkpoints",
         audited.steps,
         audited.undone,
         audited.skipped,
+        audited.doubted,
         audited.records,
         audited.segments,
         checkpoints.len()
@@ -101,12 +106,13 @@ fn show(audited: &Audited, checkpoints: &[(u64, String)], steps: u64) {
 fn as_json(audited: &Audited, checkpoints: &[(u64, String)]) -> serde_json::Value {
     let stretches = audited.stretches.iter().map(|stretch| {
         json!({ "first": stretch.first, "end": stretch.end, "term": stretch.term, "generation": stretch.generation,
-            "members": stretch.members, "reason": stretch.reason })
+            "members": stretch.members, "weights": stretch.weights, "reason": stretch.reason })
     });
     let findings =
         audited.findings.iter().map(|finding| json!({ "place": finding.place, "what": finding.what }));
     json!({
-        "steps": audited.steps, "undone": audited.undone, "skipped": audited.skipped, "records": audited.records,
+        "steps": audited.steps, "undone": audited.undone, "skipped": audited.skipped,
+        "doubted": audited.doubted, "records": audited.records,
         "segments": audited.segments, "checkpoints": checkpoints.iter().map(|(step, _)| step).collect::<Vec<_>>(),
         "stretches": stretches.collect::<Vec<_>>(), "findings": findings.collect::<Vec<_>>(),
     })

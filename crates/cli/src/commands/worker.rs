@@ -1,5 +1,7 @@
 //! `cloze worker`: one worker process, supervised: an engine that dies is replaced.
 
+use std::time::{Duration, Instant};
+
 use clap::Args;
 use tokio::signal::unix::{SignalKind, signal};
 
@@ -26,12 +28,16 @@ pub struct Arguments {
 
 /// Engines that die in a row before the worker gives up.
 const REPLACEMENTS: u32 = 20;
+/// An engine that has lived for so long is no part of such a row.
+const LIVED: Duration = Duration::from_secs(60);
 
 /// Runs the command.
 pub async fn run(arguments: Arguments) -> Result<(), Failure> {
     let mut terminate =
         signal(SignalKind::terminate()).map_err(|error| Failure::failed(format!("no signals: {error}")))?;
-    for _ in 0..=REPLACEMENTS {
+    let mut in_a_row = 0;
+    while in_a_row <= REPLACEMENTS {
+        let begun = Instant::now();
         let mut command = engine::command()?;
         command.args(["worker", "--coordinator", &arguments.coordinator, "--device", &arguments.device]);
         command.args(["--patience-s", &arguments.patience_s.to_string()]);
@@ -61,6 +67,12 @@ pub async fn run(arguments: Arguments) -> Result<(), Failure> {
             // It was killed: a new one takes its place, and gets the weights from the others.
             None => tracing::warn!(%status, "the engine died; a new one starts"),
         }
+        in_a_row = if begun.elapsed() > LIVED { 1 } else { in_a_row + 1 };
+        // A machine that kills whatever is started should not be kept busy with starting it.
+        tokio::time::sleep(Duration::from_millis(100) * (in_a_row - 1)).await;
     }
-    Err(Failure::failed(format!("the engine died {REPLACEMENTS} times")))
+    Err(Failure::failed(format!(
+        "the engine died {REPLACEMENTS} times in a row, each time within {} s of its start",
+        LIVED.as_secs()
+    )))
 }

@@ -7,11 +7,11 @@ use super::Ledger;
 use crate::{Generation, Share, WorkerId};
 
 /// What a worker's older steps count for, beside its last one.
-const FADE: f64 = 0.75;
+const FADE: f64 = 0.9;
 /// Micro-batches are dealt anew if a step then takes less than this share of its time.
-const WORTH_DEALING: f64 = 0.95;
+const WORTH_DEALING: f64 = 0.9;
 /// Steps between two deals: a worker's speed under the last one must show first.
-const STEPS_BETWEEN_DEALS: u64 = 3;
+const STEPS_BETWEEN_DEALS: u64 = 5;
 /// The silence after which a worker is dead lies between a few heartbeats and this, in milliseconds.
 const LONGEST_SILENCE: f64 = 30_000.0;
 /// Heartbeats that may be missing.

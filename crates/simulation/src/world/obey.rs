@@ -123,36 +123,7 @@ impl<O: Observer> World<O> {
                     self.groups.pop_first();
                 }
             }
-            Order::Commit { generation, step, wait, deal, tail, recorded } => {
-                let Some(Doing::Voting { gradient }) =
-                    state.membership.as_ref().map(|membership| membership.doing)
-                else {
-                    return Ok(());
-                };
-                let Some(held) = state.held.filter(|held| held.applied == step) else { return Ok(()) };
-                if current.map(|(_, number)| number) != Some(generation) {
-                    return Ok(());
-                }
-                let after = gradient.map_or(held.unchanged(), |gradient| held.after(gradient));
-                state.held = Some(after);
-                state.done += 1;
-                if let Some(tail) = tail {
-                    state.tail.learn(&tail);
-                }
-                state.tail.forget_before(recorded);
-                if wait {
-                    state.membership = None;
-                } else if let Some(membership) = &mut state.membership {
-                    membership.doing = Doing::Computing;
-                    if let Some(deal) = deal {
-                        membership.generation.deal = deal;
-                    }
-                }
-                self.see(&Seen::Applied { worker, step: after.applied, state: after.hash })?;
-                if !wait {
-                    self.compute(worker);
-                }
-            }
+            Order::Commit { .. } => self.apply(worker, order)?,
             Order::Abort { generation } => {
                 if current.map(|(_, number)| number) == Some(generation) {
                     self.forget_half_received(worker);
@@ -170,6 +141,36 @@ impl<O: Observer> World<O> {
                 }
             },
             Order::Dismiss | Order::Refuse => self.bury(worker),
+        }
+        Ok(())
+    }
+
+    /// A worker applies a step that is committed, and goes on with the next.
+    fn apply(&mut self, worker: WorkerId, order: Order) -> Result<(), String> {
+        let Order::Commit { generation, step, wait, deal, tail, recorded } = order else { return Ok(()) };
+        let Some(state) = self.workers.get_mut(&worker) else { return Ok(()) };
+        let Some(membership) = state.membership.as_mut().filter(|open| open.generation.number == generation)
+        else {
+            return Ok(());
+        };
+        let Doing::Voting { gradient } = membership.doing else { return Ok(()) };
+        let Some(held) = state.held.filter(|held| held.applied == step) else { return Ok(()) };
+        membership.doing = Doing::Computing;
+        if let Some(deal) = deal {
+            membership.generation.deal = deal;
+        }
+        let after = gradient.map_or(held.unchanged(), |gradient| held.after(gradient));
+        (state.held, state.done) = (Some(after), state.done + 1);
+        if let Some(tail) = tail {
+            state.tail.learn(&tail);
+        }
+        state.tail.forget_before(recorded);
+        if wait {
+            state.membership = None;
+        }
+        self.see(&Seen::Applied { worker, step: after.applied, state: after.hash })?;
+        if !wait {
+            self.compute(worker);
         }
         Ok(())
     }
