@@ -24,7 +24,7 @@ fn plan(workers: u32, heartbeat_ms: u64) -> Outcome<RunPlan> {
     let text = format!(
         "[run]\nname = \"load\"\n[data]\ndataset = \"none\"\nlanes = {lanes}\n[model]\nfamily = \"bert\"\n\
          [train]\nsteps = 100000000\nbatch = {lanes}\nmicro_batch = 1\n[optimizer]\nkind = \"bert-adam\"\n\
-         peak_learning_rate = 1e-4\n[checkpoint]\nevery = 100000000\n\
+         peak_learning_rate = 1e-4\nbetas = [0.9, 0.999]\nepsilon = 1e-6\nweight_decay = 0.01\n[objective]\n[schedule]\nkind = \"linear\"\nwarmup_steps = 0\n[checkpoint]\nevery = 100000000\n\
          [cluster]\nmin_workers = {workers}\nheartbeat_ms = {heartbeat_ms}\ndead_after_ms = 60000\n\
          [guards]\ncompare_every = 0\nrecompute_every = 0\n"
     );
@@ -164,6 +164,7 @@ async fn drive(url: &str, workers: u64, pace_ms: u64, heartbeat_ms: u64, seconds
         tokio::spawn(async move {
             if let Err(error) = load.work(url, id + 1).await {
                 eprintln!("worker {id}: {error}");
+                std::process::exit(1);
             }
         });
         if id % 100 == 99 {

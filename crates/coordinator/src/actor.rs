@@ -5,7 +5,10 @@ use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use ledger::{Command, Ending, Event, Ledger, Record, Settings, Start, Status, StepReport, Stored, WorkerId};
+use ledger::{
+    Command, Ending, Event, Generation, Ledger, Record, Settings, Start, Status, StepReport, Stored, Tail,
+    WorkerId,
+};
 use plan::RunPlan;
 use store::{Claim, RunStore, StoreError, Term};
 use tokio::sync::{mpsc, oneshot};
@@ -77,7 +80,8 @@ pub enum Update {
     Notice(String),
 }
 
-pub(crate) type Outbox = mpsc::Sender<Result<v1::CoordinatorMessage, tonic::Status>>;
+/// Members are told the same: a message is made once.
+pub(crate) type Outbox = mpsc::Sender<Arc<v1::CoordinatorMessage>>;
 
 pub(crate) enum Input {
     Event(Event),
@@ -331,37 +335,21 @@ impl Actor {
                 self.sessions.remove(&worker);
             }
             Command::Open { generation, reason, tail, keepers } => {
-                self.rendezvous.forget_before(generation.number);
-                self.members = generation.members.len();
-                let tail = wire::tail_of(&tail);
-                for (rank, &member) in generation.members.iter().enumerate() {
-                    let tail = (rank < keepers).then(|| tail.clone());
-                    self.send(member, Kind::Open(wire::open_for(&generation, rank, &reason, tail)));
-                }
-                let (number, step) = (generation.number, generation.step);
-                tracing::info!(
-                    generation = number,
-                    step,
-                    members = self.members,
-                    reason,
-                    "a generation is open"
-                );
-                (self.on_update)(Update::Opened { generation: number, members: self.members, step, reason });
+                self.open(&generation, reason, &tail, keepers);
             }
             Command::Abort { generation, members, reason } => {
                 self.notice(format!("generation {generation} ends: {reason}"));
-                for member in members {
-                    self.send(member, Kind::Abort(v1::Abort { generation, reason: reason.clone() }));
-                }
+                let abort = self.message(Kind::Abort(v1::Abort { generation, reason }));
+                members.into_iter().for_each(|member| self.post(member, abort.clone()));
             }
             Command::Commit { generation, step, members, next, deal, tail, keepers, recorded } => {
                 let wait = next == ledger::Next::Wait;
                 let weights = deal.map_or_else(Vec::new, |deal| deal.weights().to_vec());
-                let tail = wire::tail_of(&tail);
+                let commit = v1::Commit { generation, step, wait, tail: None, recorded, weights };
+                let with_tail = v1::Commit { tail: Some(wire::tail_of(&tail)), ..commit.clone() };
+                let told = [self.message(Kind::Commit(with_tail)), self.message(Kind::Commit(commit))];
                 for (rank, member) in members.into_iter().enumerate() {
-                    let (tail, weights) = ((rank < keepers).then(|| tail.clone()), weights.clone());
-                    let commit = v1::Commit { generation, step, wait, tail, recorded, weights };
-                    self.send(member, Kind::Commit(commit));
+                    self.post(member, told[usize::from(rank >= keepers)].clone());
                 }
                 self.show_step(step);
             }
@@ -382,6 +370,20 @@ impl Actor {
             Command::Notice(text) => self.notice(text),
             Command::Done(ending) => self.ending = Some(ending),
         }
+    }
+
+    fn open(&mut self, generation: &Generation, reason: String, tail: &Tail, keepers: usize) {
+        self.rendezvous.forget_before(generation.number);
+        self.members = generation.members.len();
+        let tail = wire::tail_of(tail);
+        for (rank, &member) in generation.members.iter().enumerate() {
+            let tail = (rank < keepers).then(|| tail.clone());
+            let open = wire::open_for(generation, rank, &reason, tail);
+            self.send(member, v1::coordinator_message::Kind::Open(open));
+        }
+        let (number, step, members) = (generation.number, generation.step, self.members);
+        tracing::info!(generation = number, step, members, reason, "a generation is open");
+        (self.on_update)(Update::Opened { generation: number, members, step, reason });
     }
 
     fn record(&mut self, record: Record) {
@@ -420,11 +422,19 @@ impl Actor {
         (self.on_update)(Update::Notice(text));
     }
 
-    /// Sends without waiting. A worker that does not read is lost: its stream ends, and with it its session.
+    fn message(&self, kind: v1::coordinator_message::Kind) -> Arc<v1::CoordinatorMessage> {
+        Arc::new(v1::CoordinatorMessage { term: self.term.0, kind: Some(kind) })
+    }
+
     fn send(&mut self, worker: WorkerId, kind: v1::coordinator_message::Kind) {
-        let message = v1::CoordinatorMessage { term: self.term.0, kind: Some(kind) };
+        let message = self.message(kind);
+        self.post(worker, message);
+    }
+
+    /// Sends without waiting. A worker that does not read is lost: its stream ends, and with it its session.
+    fn post(&mut self, worker: WorkerId, message: Arc<v1::CoordinatorMessage>) {
         if let Some((_, outbox)) = self.sessions.get(&worker)
-            && outbox.try_send(Ok(message)).is_err()
+            && outbox.try_send(message).is_err()
         {
             tracing::warn!(%worker, "a worker does not read its messages");
             self.sessions.remove(&worker);
@@ -432,7 +442,7 @@ impl Actor {
         }
     }
 
-    pub(crate) fn outbox() -> (Outbox, mpsc::Receiver<Result<v1::CoordinatorMessage, tonic::Status>>) {
+    pub(crate) fn outbox() -> (Outbox, mpsc::Receiver<Arc<v1::CoordinatorMessage>>) {
         mpsc::channel(OUTBOX)
     }
 }

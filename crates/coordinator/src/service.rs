@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use futures::Stream;
+use futures::{Stream, StreamExt};
 use ledger::{Ending, Event, WorkerId};
 use tokio::net::TcpListener;
 use tokio::sync::{mpsc, oneshot};
@@ -121,7 +121,8 @@ impl Coordinator for Service {
             return Ok(Response::new(Box::pin(tokio_stream::once(Ok(farewell)))));
         }
         tokio::spawn(read_session(worker, session, messages, self.inbox.clone()));
-        Ok(Response::new(Box::pin(ReceiverStream::new(outgoing))))
+        let messages = ReceiverStream::new(outgoing).map(|message| Ok(Arc::unwrap_or_clone(message)));
+        Ok(Response::new(Box::pin(messages)))
     }
 
     async fn get_status(

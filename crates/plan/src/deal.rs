@@ -46,6 +46,11 @@ impl Deal {
         Deal::new(speeds.iter().map(|speed| (speed / fastest * Self::FINEST) as u32).collect())
     }
 
+    /// Whether all have the same weight.
+    pub fn is_even(&self) -> bool {
+        self.weights.iter().all(|weight| *weight == self.weights[0])
+    }
+
     /// The weights by rank.
     pub fn weights(&self) -> &[u32] {
         &self.weights

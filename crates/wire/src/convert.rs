@@ -152,7 +152,7 @@ pub fn open_for(generation: &Generation, rank: usize, reason: &str, tail: Option
         broadcast: generation.needs_broadcast(),
         reason: reason.to_owned(),
         tail,
-        weights: generation.deal.weights().to_vec(),
+        weights: if generation.deal.is_even() { Vec::new() } else { generation.deal.weights().to_vec() },
         left_out: generation.left_out.iter().map(|&(first, end)| v1::StepRange { first, end }).collect(),
     }
 }

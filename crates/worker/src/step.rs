@@ -23,10 +23,11 @@ pub(crate) struct Place {
 
 impl Place {
     pub(crate) fn of(open: &v1::Open) -> Self {
+        let even = open.weights.is_empty();
         Place {
             generation: open.generation,
             rank: open.rank,
-            deal: Deal::new(open.weights.clone()),
+            deal: if even { Deal::even(open.world) } else { Deal::new(open.weights.clone()) },
             left_out: open.left_out.clone(),
         }
     }

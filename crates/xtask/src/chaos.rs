@@ -2,6 +2,8 @@
 //! with the weights of an undisturbed one, bit for bit. Knows the command lines of `cloze`, and nothing of what is behind
 //! them.
 
+mod proxy;
+
 use std::collections::BTreeMap;
 use std::fs;
 use std::io::{BufRead, BufReader};
@@ -16,6 +18,7 @@ use serde_json::{Value, json};
 use crate::prng::Prng;
 use crate::shell::{Failure, Outcome, failed, foreign, output, run as run_command};
 use crate::{demo_corpus, setup, shell};
+use proxy::Proxy;
 
 /// Arguments of `cargo xtask chaos`.
 #[derive(Debug, clap::Args)]
@@ -40,26 +43,31 @@ const CONFIG: &str = "configs/roberta/demo.toml";
 /// Steps of a short run that shows how fast this machine is.
 const CALIBRATION: u64 = 300;
 /// Between two disturbances, in milliseconds.
-const PAUSE: (usize, usize) = (500, 2_500);
-/// How long a process stands still, in milliseconds; what is longer than `cluster.dead_after_ms` counts as death.
+const PAUSE: (usize, usize) = (200, 1_000);
+/// How long a process stands still, in milliseconds; what is longer than the measured limit counts as death.
 const STILL: (usize, usize) = (50, 3_000);
 /// Without a step for so long, the run is taken to hang.
 const HANGS: Duration = Duration::from_secs(60);
-const SETTINGS: [&str; 3] =
-    ["cluster.dead_after_ms=1500", "cluster.heartbeat_ms=100", "checkpoint.every=200"];
+const SETTINGS: [&str; 4] = [
+    "cluster.heartbeat_ms=100",
+    "checkpoint.every=200",
+    "guards.compare_every=50",
+    "guards.recompute_every=10",
+];
 
 /// What is done to the run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Disturbance {
     KillWorker,
     KillCoordinator,
+    CutConnection,
     StandStill,
     Leave,
     Join,
 }
 
 /// As often as they stand here.
-const DISTURBANCES: [Disturbance; 10] = [
+const DISTURBANCES: [Disturbance; 12] = [
     Disturbance::KillWorker,
     Disturbance::KillWorker,
     Disturbance::KillWorker,
@@ -67,10 +75,16 @@ const DISTURBANCES: [Disturbance; 10] = [
     Disturbance::KillWorker,
     Disturbance::KillCoordinator,
     Disturbance::KillCoordinator,
+    Disturbance::CutConnection,
+    Disturbance::CutConnection,
     Disturbance::StandStill,
     Disturbance::Leave,
     Disturbance::Join,
 ];
+
+/// After these, the time to the next commit is taken.
+const MEASURED: [Disturbance; 3] =
+    [Disturbance::KillWorker, Disturbance::KillCoordinator, Disturbance::CutConnection];
 
 /// Trains undisturbed, then disturbed, and compares.
 pub fn run(root: &Path, arguments: &ChaosArgs) -> Outcome<()> {
@@ -167,6 +181,8 @@ struct Chaos<'a> {
     steps: u64,
     workers: u32,
     port: u16,
+    /// Between the workers and the coordinator.
+    wire: Proxy,
     coordinator: Child,
     updates: Receiver<(Instant, Value)>,
     supervisors: Vec<Child>,
@@ -185,6 +201,7 @@ impl<'a> Chaos<'a> {
     fn start(place: &'a Place, arguments: &ChaosArgs, steps: u64) -> Outcome<Self> {
         let port = TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr());
         let port = port.map_err(|error| Failure::Failed(format!("no port is free: {error}")))?.port();
+        let wire = Proxy::start(port).map_err(|error| Failure::Failed(format!("no proxy: {error}")))?;
         let (coordinator, updates) = coordinator(place, port, steps, false)?;
         let mut chaos = Chaos {
             place,
@@ -192,6 +209,7 @@ impl<'a> Chaos<'a> {
             steps,
             workers: arguments.workers,
             port,
+            wire,
             coordinator,
             updates,
             supervisors: Vec::new(),
@@ -209,7 +227,7 @@ impl<'a> Chaos<'a> {
     }
 
     fn join(&mut self) -> Outcome<()> {
-        let url = format!("http://127.0.0.1:{}", self.port);
+        let url = format!("http://127.0.0.1:{}", self.wire.port);
         let mut command = self.place.command(&["worker", "--coordinator", &url, "--address", "127.0.0.1"]);
         let log = self.place.root.join(FOLDER).join("workers.log");
         let log = fs::File::options().create(true).append(true).open(&log);
@@ -290,6 +308,12 @@ impl<'a> Chaos<'a> {
                 self.still.push((process, Instant::now() + Duration::from_millis(time as u64)));
             }
             (Disturbance::Leave, Some(process)) => signal(&process, "TERM"),
+            (Disturbance::CutConnection, _) => {
+                let random = std::cell::RefCell::new(&mut self.random);
+                if !self.wire.cut(|count| random.borrow_mut().below(count)) {
+                    return Ok(());
+                }
+            }
             (Disturbance::Join, _) if self.supervisors.len() < 2 * self.workers as usize => self.join()?,
             (Disturbance::KillCoordinator, _) => {
                 let _ = self.coordinator.kill();
@@ -299,7 +323,7 @@ impl<'a> Chaos<'a> {
             _ => return Ok(()),
         }
         *self.counts.entry(what).or_default() += 1;
-        if matches!(what, Disturbance::KillWorker | Disturbance::KillCoordinator) {
+        if MEASURED.contains(&what) {
             self.open.push((what, Instant::now(), false));
         }
         Ok(())
@@ -346,6 +370,7 @@ impl<'a> Chaos<'a> {
             "disturbances": counts, "seconds_to_next_commit": {
                 "worker_killed": seconds(Disturbance::KillWorker),
                 "coordinator_killed": seconds(Disturbance::KillCoordinator),
+                "connection_cut": seconds(Disturbance::CutConnection),
             },
             "steps_redone": self.redone, "same_bits": equal, "verified": {
                 "steps": verified["steps"], "undone": verified["undone"], "findings": verified["findings"],
@@ -400,10 +425,11 @@ fn show(report: &Value) -> String {
         )
     };
     format!(
-        "disturbances: {}\n{}{}steps computed again: {}; the same bits: {}; record: {} steps, {} undone, findings {}",
+        "disturbances: {}\n{}{}{}steps computed again: {}; the same bits: {}; record: {} steps, {} undone, findings {}",
         report["disturbances"],
         line("worker killed", "worker_killed"),
         line("coordinator killed", "coordinator_killed"),
+        line("connection cut", "connection_cut"),
         report["steps_redone"],
         report["same_bits"],
         report["verified"]["steps"],

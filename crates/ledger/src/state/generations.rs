@@ -1,7 +1,5 @@
 //! Generations: opened with whoever is there, committed step by step, closed when a member is lost.
 
-use plan::Deal;
-
 use super::{Attempt, FAILURE_GRACE_MS, FAILURES_BEFORE_GIVING_UP, Ledger, Phase, Worker};
 use crate::{Command, Ending, Generation, Next, Record, StateSource, StepReport, WorkerId};
 
@@ -70,7 +68,7 @@ impl Ledger {
             }
         }
         let generation = Generation { number, members, step: self.step, sources, deal, left_out };
-        let even = generation.deal == Deal::even(generation.members.len() as u32);
+        let even = generation.deal.is_even();
         let reason = std::mem::take(&mut self.reason);
         self.record(
             Record::Opened {
@@ -168,14 +166,12 @@ impl Ledger {
     }
 
     pub(super) fn must_regroup(&self, open: &Generation) -> bool {
-        let spare = |(id, worker): (&WorkerId, &Worker)| {
-            worker.prepared && !worker.leaving && open.rank_of(*id).is_none()
-        };
+        let spare = |worker: &Worker| worker.prepared && !worker.leaving && worker.generation != open.number;
         self.step >= self.settings.steps
             || self.stopping
             || self.paused
-            || open.members.iter().any(|member| self.workers[member].leaving)
-            || (open.members.len() < self.settings.max_workers && self.workers.iter().any(spare))
+            || open.members.iter().any(|member| self.leaving.contains(member))
+            || (open.members.len() < self.settings.max_workers && self.workers.values().any(spare))
     }
 
     pub(super) fn committed(&self, generation: u64, report: &StepReport) -> Record {
