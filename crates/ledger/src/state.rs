@@ -27,8 +27,9 @@ const FAILURES_BEFORE_GIVING_UP: u32 = 10;
 const FINAL_CHECKPOINT_ATTEMPTS: u32 = 20;
 /// The clock ticks at least so often while the coordinator is awake, in milliseconds.
 const TICKS: u64 = 1_000;
-/// How long a coordinator that comes back waits for those who know how the weights of others came about.
-const UNACCOUNTED_GRACE_MS: u64 = 5_000;
+/// How long a coordinator that comes back waits for the members of the last generation, from the first worker on: they
+/// know how far the run had come. Longer than they wait between two attempts to connect.
+const REGATHER_MS: u64 = 2_500;
 /// How long the ledger waits for a lost connection to explain a member's failure, in milliseconds.
 const FAILURE_GRACE_MS: u64 = 1_000;
 
@@ -86,8 +87,9 @@ pub struct Stored {
     pub left_out: Vec<(u64, u64)>,
     /// Weights that are not to be used: those of generations up to the first one, after more updates than the number.
     pub(crate) rejected: Vec<(Opening, u64)>,
-    /// The last generation.
+    /// The last generation, and who was in it.
     pub(crate) last: Opening,
+    pub(crate) last_members: Vec<WorkerId>,
     /// The losses of the last steps.
     pub(crate) losses: Losses,
 }
@@ -105,7 +107,8 @@ impl Stored {
         self.steps = record.steps_after(self.steps);
         self.rejected.extend(rejected_by(self.last, record));
         match record {
-            Record::Opened { term, generation, .. } => {
+            Record::Opened { term, generation, members, .. } => {
+                self.last_members.clone_from(members);
                 self.generations = self.generations.max(*generation);
                 self.last = Opening { term: *term, generation: *generation };
             }
@@ -257,8 +260,8 @@ pub struct Ledger {
     told: u64,
     /// Before the first generation of the term: what a worker brings of the term before.
     brought: Option<Tail>,
-    /// Before the first generation of the term: since when somebody holds weights that no known record accounts for.
-    unaccounted_since: Option<u64>,
+    /// When the first worker of the term was prepared.
+    gathering_since: Option<u64>,
     last: Option<StepReport>,
 }
 
@@ -295,7 +298,7 @@ impl Ledger {
             told: start.stored.records,
             record: start.stored,
             brought: None,
-            unaccounted_since: None,
+            gathering_since: None,
             last: None,
         }
     }

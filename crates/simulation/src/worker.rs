@@ -121,6 +121,12 @@ pub(crate) struct Worker {
 }
 
 impl Worker {
+    /// Whether it computes and will not come back from it.
+    pub(crate) fn is_stuck(&self) -> bool {
+        let computes = |membership: &Membership| membership.doing == Doing::Computing;
+        self.hangs && self.membership.as_ref().is_some_and(computes)
+    }
+
     /// What its heartbeats say.
     pub(crate) fn progress(&self) -> Progress {
         let doing = match self.membership.as_ref().map(|membership| membership.doing) {

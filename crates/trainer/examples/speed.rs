@@ -1,5 +1,5 @@
 //! How fast a configuration trains here:
-//! `cargo run --release -p trainer --example speed -- CONFIG [--vocab N] [--steps N] [--json] [key=value]...`
+//! `cargo run --release -p trainer --example speed -- CONFIG [--vocab N] [--steps N] [--costs] [--json] [key=value]...`
 //!
 //! Measures whole steps of the first phase, update included. The text is made up, and every sequence is as long as it
 //! may be, so that no time goes into padding. `tests/benchmarks/train_cpu.py` does the same with another
@@ -13,10 +13,10 @@ use collective::Local;
 use corpus::{Relation, Sample, Specials, Vocabulary};
 use families::{HostBatch, Recipe};
 use plan::{Key, Precision, RunPlan};
-use tch::Device;
+use tch::{Device, Kind, Tensor};
 use trainer::Trainer;
 
-const USAGE: &str = "usage: speed CONFIG [--vocab N] [--steps N] [--json] [key=value]...";
+const USAGE: &str = "usage: speed CONFIG [--vocab N] [--steps N] [--costs] [--json] [key=value]...";
 /// BERT's, uncased.
 const VOCABULARY: u32 = 30_522;
 /// The ids below are special tokens, and the last one of the vocabulary is the mask.
@@ -29,7 +29,18 @@ struct Arguments {
     /// Steps that are measured.
     steps: usize,
     json: bool,
+    /// Also take the time of what makes sums exact, beside what takes its place elsewhere.
+    costs: bool,
     settings: Vec<String>,
+}
+
+/// What exactness takes, in seconds: adding up the gradients of one micro-batch, as fixed point and as floats; and what
+/// becomes of the sum of a step, its hash included, beside the norm alone.
+struct Costs {
+    exact: f64,
+    plain: f64,
+    reduce: f64,
+    norm: f64,
 }
 
 /// A step's times in seconds, the tokens in it, and its loss in nats.
@@ -63,8 +74,9 @@ fn main() -> Result<(), Box<dyn Error>> {
         steps.push(step(&mut trainer, &plan, &batches)?);
     }
     let parameters = trainer.model().parameters();
+    let costs = if arguments.costs { Some(costs(&mut trainer, &plan, &batches[0])?) } else { None };
     match arguments.json {
-        true => println!("{}", json(&plan, recipe.as_ref(), parameters, size, &steps)),
+        true => println!("{}", json(&plan, recipe.as_ref(), parameters, size, &steps, costs.as_ref())),
         false => show(&plan, parameters, &steps),
     }
     Ok(())
@@ -73,10 +85,11 @@ fn main() -> Result<(), Box<dyn Error>> {
 impl Arguments {
     fn read(mut words: impl Iterator<Item = String>) -> Result<Self, String> {
         let (mut config, mut settings) = (None, Vec::new());
-        let (mut vocabulary, mut steps, mut json) = (VOCABULARY, 5, false);
+        let (mut vocabulary, mut steps, mut json, mut costs) = (VOCABULARY, 5, false, false);
         while let Some(word) = words.next() {
             match word.as_str() {
                 "--json" => json = true,
+                "--costs" => costs = true,
                 "--vocab" => vocabulary = number(&word, words.next())?,
                 "--steps" => steps = number(&word, words.next())?,
                 option if option.starts_with('-') => {
@@ -90,7 +103,7 @@ impl Arguments {
             return Err("measure at least one step, on a vocabulary with ordinary tokens".to_owned());
         }
         let config = config.ok_or(USAGE)?;
-        Ok(Arguments { config, vocabulary, steps, json, settings })
+        Ok(Arguments { config, vocabulary, steps, json, costs, settings })
     }
 }
 
@@ -163,6 +176,53 @@ fn step(trainer: &mut Trainer, plan: &RunPlan, batches: &[HostBatch]) -> Result<
     })
 }
 
+fn costs(trainer: &mut Trainer, plan: &RunPlan, batch: &HostBatch) -> Result<Costs, Box<dyn Error>> {
+    trainer.begin()?;
+    for index in 0..plan.micro_batches() {
+        trainer.micro_batch(index, batch)?;
+    }
+    let begun = Instant::now();
+    trainer.reduce(&Local::new())?;
+    let reduce = begun.elapsed().as_secs_f64();
+    let tensors = trainer.tensors()?;
+    let of_model = tensors.iter().filter(|tensor| tensor.name.starts_with("model."));
+    let shapes = of_model.map(|tensor| tensor.shape.iter().map(|&extent| extent as i64).collect());
+    let shapes: Vec<Vec<i64>> = shapes.collect();
+    let gradients: Vec<Tensor> = shapes
+        .iter()
+        .map(|shape| Tensor::randn(shape.as_slice(), (Kind::Float, Device::Cpu)) * 1e-3)
+        .collect();
+    let count: i64 = shapes.iter().map(|shape| shape.iter().product::<i64>()).sum();
+    let accumulator = Tensor::zeros([count], (Kind::Int64, Device::Cpu));
+    let mut sums: Vec<Tensor> = gradients.iter().map(Tensor::zeros_like).collect();
+    let exact = || -> Result<f64, Box<dyn Error>> {
+        let (begun, mut start) = (Instant::now(), 0);
+        for gradient in &gradients {
+            aten::fixed::accumulate(&accumulator, start, gradient)?;
+            start += gradient.numel() as i64;
+        }
+        Ok(begun.elapsed().as_secs_f64())
+    };
+    let mut plain = || {
+        let begun = Instant::now();
+        sums.iter_mut().zip(&gradients).for_each(|(sum, gradient)| *sum += gradient);
+        begun.elapsed().as_secs_f64()
+    };
+    let norm = || {
+        let begun = Instant::now();
+        let squares: f64 =
+            gradients.iter().map(|gradient| f64::try_from(gradient.norm()).unwrap_or(0.0).powi(2)).sum();
+        (begun.elapsed().as_secs_f64(), squares)
+    };
+    let exact = (0..5).map(|_| exact()).collect::<Result<Vec<_>, _>>()?;
+    Ok(Costs {
+        exact: median(exact.into_iter()),
+        plain: median((0..5).map(|_| plain())),
+        reduce,
+        norm: median((0..5).map(|_| norm().0)),
+    })
+}
+
 /// The one in the middle; of an even number, the smaller one of the two.
 fn median(values: impl Iterator<Item = f64>) -> f64 {
     let mut values: Vec<f64> = values.collect();
@@ -206,7 +266,14 @@ fn show(plan: &RunPlan, parameters: u64, steps: &[Step]) {
 }
 
 /// For programs. Losses that are no numbers were refused before: their gradients overflow.
-fn json(plan: &RunPlan, recipe: &dyn Recipe, parameters: u64, vocabulary: u32, steps: &[Step]) -> String {
+fn json(
+    plan: &RunPlan,
+    recipe: &dyn Recipe,
+    parameters: u64,
+    vocabulary: u32,
+    steps: &[Step],
+    costs: Option<&Costs>,
+) -> String {
     let list = |of: fn(&Step) -> f64| {
         let values: Vec<String> = steps.iter().map(|step| of(step).to_string()).collect();
         format!("[{}]", values.join(", "))
@@ -226,6 +293,16 @@ fn json(plan: &RunPlan, recipe: &dyn Recipe, parameters: u64, vocabulary: u32, s
         ("loss", steps.last().map_or("null".to_owned(), |step| step.loss.to_string())),
         ("platform", format!("\"{}\"", trainer::platform())),
     ];
+    let costs = costs.map(|Costs { exact, plain, reduce, norm }| {
+        [
+            ("exact_seconds", exact),
+            ("plain_seconds", plain),
+            ("reduce_seconds", reduce),
+            ("norm_seconds", norm),
+        ]
+        .map(|(name, seconds)| (name, seconds.to_string()))
+    });
+    let entries: Vec<(&str, String)> = entries.into_iter().chain(costs.into_iter().flatten()).collect();
     let entries: Vec<String> = entries.iter().map(|(name, value)| format!("\"{name}\": {value}")).collect();
     format!("{{{}}}", entries.join(", "))
 }

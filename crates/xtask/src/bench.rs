@@ -1,9 +1,11 @@
 //! `cargo xtask bench`: how fast the project is and how well its models learn, beside other tools in the same run.
 //! Knows the order of the measurements and what is to be reached; how each is made is in the files below.
 
+mod commit;
 mod curves;
 pub mod facts;
 mod inputs;
+mod load;
 mod peers;
 mod table;
 mod train;
@@ -17,8 +19,10 @@ use serde_json::{Value, json};
 use crate::shell::{Failure, Outcome, cargo, failed, output, run as run_command};
 use crate::tidy::workspace::Workspace;
 use crate::venv::{Found, Venv};
+use commit::CommitArgs;
 use curves::CurvesArgs;
 use inputs::Inputs;
+use load::LoadArgs;
 use train::TrainArgs;
 
 /// What can be measured.
@@ -35,6 +39,14 @@ pub enum Bench {
     /// Held-out losses of small models of every family, beside Transformers and PyTorch on the same samples
     #[command(after_help = "Example: cargo xtask bench curves --out tests/benchmarks/results")]
     Curves(CurvesArgs),
+    /// One coordinator under the sessions of 10,000 workers, over gRPC on this machine
+    #[command(
+        after_help = "Example: cargo xtask bench coordinator --out tests/benchmarks/results/coordinator.json"
+    )]
+    Coordinator(LoadArgs),
+    /// What votes, exact sums and hashes cost beside the rest of a RoBERTa-base step
+    #[command(after_help = "Example: cargo xtask bench commit --out tests/benchmarks/results/commit.json")]
+    Commit(CommitArgs),
 }
 
 /// Arguments of `cargo xtask bench prepare`.
@@ -69,6 +81,8 @@ pub fn run(root: &Path, what: &Bench) -> Outcome<()> {
         Bench::Prepare(arguments) => prepare(root, arguments),
         Bench::TrainCpu(arguments) => train::run(root, arguments),
         Bench::Curves(arguments) => curves::run(root, arguments),
+        Bench::Coordinator(arguments) => load::run(root, arguments),
+        Bench::Commit(arguments) => commit::run(root, arguments),
     }
 }
 

@@ -309,8 +309,7 @@ impl<'a> Chaos<'a> {
             }
             (Disturbance::Leave, Some(process)) => signal(&process, "TERM"),
             (Disturbance::CutConnection, _) => {
-                let random = std::cell::RefCell::new(&mut self.random);
-                if !self.wire.cut(|count| random.borrow_mut().below(count)) {
+                if !self.wire.cut(|count| self.random.below(count)) {
                     return Ok(());
                 }
             }

@@ -115,7 +115,8 @@ impl Copy {
 
     fn passes(&self) -> Outcome<bool> {
         let mut command = self.cargo();
-        command.args(HISTORIES).env("CLOZE_SIM_SEEDS", SEEDS.to_string());
+        // The histories of the same file that are about one thing each, too.
+        command.args(&HISTORIES[..HISTORIES.len() - 1]).env("CLOZE_SIM_SEEDS", SEEDS.to_string());
         let status = command.stdout(Stdio::null()).stderr(Stdio::null()).status();
         status
             .map(|status| status.success())

@@ -16,7 +16,7 @@ impl Ledger {
         }
         let ready: Vec<WorkerId> =
             self.workers.iter().filter(|(_, w)| w.prepared && !w.leaving).map(|(&id, _)| id).collect();
-        if ready.len() < needed || self.awaits_who_knows(now) {
+        if ready.len() < needed || self.awaits_survivors(now) {
             return;
         }
         let held = ready.iter().any(|id| self.workers[id].applied == Some(self.step));

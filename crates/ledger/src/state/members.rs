@@ -1,6 +1,6 @@
 //! Who is there: workers come, fall silent, are lost, leave.
 
-use super::{FINAL_CHECKPOINT_ATTEMPTS, Ledger, Pace, UNACCOUNTED_GRACE_MS, Worker};
+use super::{FINAL_CHECKPOINT_ATTEMPTS, Ledger, Pace, REGATHER_MS, Worker};
 use crate::{Command, Doing, Opening, Progress, Record, Tail, WorkerId, WorkerInfo};
 
 impl Ledger {
@@ -38,19 +38,15 @@ impl Ledger {
         let (applied, since) = held;
         (known.prepared, known.applied, known.since) = (true, applied, since);
         self.reject_what_is_not_used();
+        self.gathering_since.get_or_insert(now);
         if self.opened == 0 {
-            let accounted = self.take_up(tail);
-            if applied > Some(accounted) {
-                self.unaccounted_since.get_or_insert(now);
-            }
+            self.take_up(tail);
         }
     }
 
     /// A coordinator that comes back learns from the workers how far the run had come, and what was decided without
     /// becoming durable. Weights that no record accounts for are not used: nobody could say what is in them.
-    ///
-    /// Returns the steps that are accounted for.
-    fn take_up(&mut self, tail: Tail) -> u64 {
+    fn take_up(&mut self, tail: Tail) {
         let end = self.tail.end();
         let newest = self.brought.as_ref().map_or((self.record.term, end), |tail| (tail.term, tail.end()));
         // Once something is recorded, another way that others know of is closed.
@@ -64,7 +60,23 @@ impl Ledger {
         let held =
             self.workers.values().filter_map(|worker| worker.applied).filter(|&applied| applied <= steps);
         self.step = held.fold(self.durable, u64::max);
-        steps
+    }
+
+    /// Whether members of the generation before this term may be about to come: they know best how far the run had come,
+    /// and whoever comes first may know nothing.
+    pub(super) fn awaits_survivors(&self, now: u64) -> bool {
+        let may_come = self.gathering_since.is_none_or(|since| now < since + REGATHER_MS);
+        if self.opened > 0 || self.term == 1 || !may_come {
+            return false;
+        }
+        let brought = self.brought.as_ref().and_then(|tail| tail.since(self.tail.end())).unwrap_or_default();
+        let opened = brought.iter().rev().find_map(|record| match record {
+            Record::Opened { members, .. } => Some(members),
+            _ => None,
+        });
+        let last = opened.unwrap_or(&self.record.last_members);
+        let here = |member| self.workers.get(member).is_some_and(|worker| worker.prepared);
+        last.is_empty() || !last.iter().all(here)
     }
 
     /// Weights of a way that the run has left are as good as none.
@@ -83,13 +95,6 @@ impl Ledger {
             let left = |applied| rejected.iter().any(|&(until, above)| since <= until && applied > above);
             worker.applied = worker.applied.filter(|&applied| !left(applied));
         }
-    }
-
-    /// Whether somebody holds weights that only another worker can account for, who may be about to come.
-    pub(super) fn awaits_who_knows(&self, now: u64) -> bool {
-        let Some(since) = self.unaccounted_since.filter(|_| self.opened == 0) else { return false };
-        let ahead = self.workers.values().any(|worker| worker.applied > Some(self.step));
-        ahead && now < since + UNACCOUNTED_GRACE_MS
     }
 
     /// Records again what the coordinator before has decided and could not store: members have acted on it.
@@ -161,15 +166,17 @@ impl Ledger {
             .map(|member| (*member, &self.workers[member]))
             .map(|(id, worker)| (id, worker.progress.doing, now.saturating_sub(worker.progressed)))
             .collect();
-        let (computing, waiting) = (self.compute_limit(), self.collective_limit());
-        let hangs =
-            |&&(_, doing, still): &&(WorkerId, Doing, u64)| doing == Doing::Computing && still > computing;
-        if let Some(&(worker, _, still)) = late.iter().find(hangs) {
-            let reason =
-                format!("it computes for {still} ms without getting on, and {computing} are the limit");
+        let limits = [(Doing::Computing, self.compute_limit()), (Doing::Waiting, self.waiting_limit())];
+        let hangs = late.iter().find_map(|&(worker, doing, still)| {
+            let &(_, limit) = limits.iter().find(|(limited, _)| *limited == doing)?;
+            (still > limit).then_some((worker, still, limit))
+        });
+        if let Some((worker, still, limit)) = hangs {
+            let reason = format!("it has not got on for {still} ms, and {limit} are the limit");
             self.lose(worker, &reason, out);
             return out.push(Command::Disconnect { worker });
         }
+        let waiting = self.collective_limit();
         let together =
             |&(_, doing, still): &(WorkerId, Doing, u64)| doing == Doing::Collective && still > waiting;
         if !late.is_empty() && late.iter().all(together) {

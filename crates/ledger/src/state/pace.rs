@@ -157,6 +157,11 @@ impl Ledger {
         self.timing.micro_batch.map_or(UNKNOWN, |took| (SLOWER_THAN_EVER * took).max(SHORTEST_LIMIT)) as u64
     }
 
+    /// How long a member may wait for its data: storage has shorter limits of its own.
+    pub(super) fn waiting_limit(&self) -> u64 {
+        UNKNOWN as u64
+    }
+
     /// How long all members may wait for each other in a collective.
     pub(super) fn collective_limit(&self) -> u64 {
         self.timing.reduce.map_or(UNKNOWN, |took| (REDUCE_SLOWER_THAN_EVER * took).max(SHORTEST_LIMIT)) as u64

@@ -8,8 +8,8 @@ use crate::storage::Manifest;
 use crate::worker::{Doing, State, Worker};
 use crate::{Observer, Seen};
 
-/// A process that hangs lives for so long, in milliseconds.
-const SUPERVISED: u64 = 60_000;
+/// A process that hangs ends itself so long after it was told to stop, in milliseconds.
+pub(super) const SUPERVISED: u64 = 10_000;
 /// Killed workers whose connections do not break, per ten thousand.
 const SILENT: u64 = 2_500;
 
@@ -127,6 +127,9 @@ impl<O: Observer> World<O> {
         let Some(state) = self.workers.get_mut(&worker) else { return };
         if state.session == Some(session) {
             state.session = None;
+            if state.is_stuck() {
+                return self.plan(SUPERVISED, Planned::Fault(Fault::Replace(worker)));
+            }
             self.forget_half_received(worker);
             self.leave_group(worker);
             let delay = self.draw(|scenario| scenario.times.reconnect);
@@ -405,10 +408,9 @@ impl<O: Observer> World<O> {
             Fault::Hang(worker) if faults.hang > 0 => {
                 if let Some(state) = self.workers.get_mut(&worker) {
                     state.hangs = true;
-                    self.plan(SUPERVISED, Planned::Fault(Fault::Replace(worker)));
                 }
             }
-            // A worker that cannot go on ends itself, and its supervisor starts another.
+            // A worker that was told to stop and does not ends itself, and its supervisor starts another.
             Fault::Replace(worker) => {
                 if let Some(state) = self.workers.get(&worker) {
                     if let Some(session) = state.session {

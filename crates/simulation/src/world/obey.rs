@@ -2,7 +2,8 @@
 
 use ledger::{Ending, Event, StateSource, WorkerId};
 
-use super::{Planned, World};
+use super::happen::SUPERVISED;
+use super::{Fault, Planned, World};
 use crate::coordinator::{Effect, Order, effects};
 use crate::worker::{Doing, Membership};
 use crate::{Observer, Seen};
@@ -97,6 +98,12 @@ impl<O: Observer> World<O> {
     pub(crate) fn obey(&mut self, worker: WorkerId, order: Order) -> Result<(), String> {
         let Some(state) = self.workers.get_mut(&worker) else { return Ok(()) };
         let current = state.membership.as_ref().map(Membership::key);
+        if state.is_stuck() {
+            if matches!(order, Order::Abort { .. } | Order::Dismiss | Order::Refuse) {
+                self.plan(SUPERVISED, Planned::Fault(Fault::Replace(worker)));
+            }
+            return Ok(());
+        }
         match order {
             Order::Open(term, generation, tail) => {
                 if let Some(tail) = tail {

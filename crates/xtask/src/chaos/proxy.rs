@@ -31,14 +31,15 @@ impl Proxy {
     }
 
     /// Cuts one of the open connections. Says whether there was one.
-    pub fn cut(&self, pick: impl Fn(usize) -> usize) -> bool {
+    pub fn cut(&self, mut pick: impl FnMut(usize) -> usize) -> bool {
         let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
         // Whoever has closed has no peer any more.
         open.retain(|stream| stream.peer_addr().is_ok());
         if open.is_empty() {
             return false;
         }
-        let victim = open.swap_remove(pick(open.len()));
+        let victim = pick(open.len());
+        let victim = open.swap_remove(victim);
         victim.shutdown(Shutdown::Both).is_ok()
     }
 }

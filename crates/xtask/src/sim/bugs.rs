@@ -22,8 +22,8 @@ pub const BUGS: &[Bug] = &[
     bug(
         "a step is committed without the vote of one member",
         "state/generations.rs",
-        "if self.ready.len() < open.members.len() {",
-        "if self.ready.len() + 1 < open.members.len() {",
+        "is_none_or(|open| self.ready.len() < open.members.len())",
+        "is_none_or(|open| self.ready.len() + 1 < open.members.len())",
     ),
     bug(
         "votes outlive their generation",
@@ -40,14 +40,14 @@ pub const BUGS: &[Bug] = &[
     bug(
         "votes of another generation count",
         "state/generations.rs",
-        "open.number == generation && open.rank_of(worker).is_some()",
-        "open.rank_of(worker).is_some()",
+        "open && self.workers.get(&worker).is_some_and(|worker| worker.generation == generation)",
+        "generation > 0 || open && self.workers.contains_key(&worker)",
     ),
     bug(
         "generations are not counted",
         "state/generations.rs",
-        "number: self.record.generations + 1,",
-        "number: self.record.generations.max(1),",
+        "let number = self.record.generations + 1;",
+        "let number = self.record.generations.max(1);",
     ),
     bug(
         "a dead member's generation goes on",
@@ -132,6 +132,60 @@ pub const BUGS: &[Bug] = &[
         "state/checkpoints.rs",
         "        self.record(Record::Resumed { step, checkpoint }, out);",
         "        drop((step, checkpoint, out));",
+    ),
+    bug(
+        "weights of a way that the run has left are used",
+        "state/members.rs",
+        "since <= until && applied > above",
+        "since < until && applied > above",
+    ),
+    bug(
+        "the way of weights is compared without the term",
+        "state.rs",
+        "Record::LeftOut { first, .. } => Some((last, *first)),",
+        "Record::LeftOut { first, .. } => Some((Opening { term: 0, ..last }, *first)),",
+    ),
+    bug(
+        "a new coordinator does not know which steps are left out",
+        "state.rs",
+        "Record::LeftOut { first, end, .. } => self.left_out.push((*first, *end)),",
+        "Record::LeftOut { .. } => {}",
+    ),
+    bug(
+        "steps that are computed again count as new losses",
+        "state/guards.rs",
+        "if step < self.next || !loss.is_finite() {",
+        "if !loss.is_finite() {",
+    ),
+    bug(
+        "a step whose loss jumps is committed",
+        "state/guards.rs",
+        "(deviations > spike.deviations).then_some(deviations)",
+        "(deviations > 1e9 * spike.deviations).then_some(deviations)",
+    ),
+    bug(
+        "who hangs is not ended",
+        "state/members.rs",
+        "(still > limit).then_some((worker, still, limit))",
+        "(still > 1_000_000 * limit).then_some((worker, still, limit))",
+    ),
+    bug(
+        "weights are not compared",
+        "state/guards.rs",
+        "let others = holders.values().filter(|workers| workers[0] != rarest[0]);",
+        "let others = holders.values().filter(|workers| workers[0] != rarest[0] && workers.len() > 1_000);",
+    ),
+    bug(
+        "results are not compared",
+        "state/guards.rs",
+        "if known != digest {",
+        "if known.len() > digest.len() + 1_000 {",
+    ),
+    bug(
+        "nobody waits for those who hold the weights",
+        "state/members.rs",
+        "if self.opened > 0 || self.term == 1 || !may_come {",
+        "if self.opened < 1_000_000 || self.term == 1 || !may_come {",
     ),
     bug(
         "more members than lanes",
