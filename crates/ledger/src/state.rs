@@ -237,6 +237,8 @@ pub struct Ledger {
     failed_since: Option<u64>,
     failures_in_a_row: u32,
     attempts: BTreeMap<u64, Attempt>,
+    /// A checkpoint was given up with a member that was lost: the next step makes up for it.
+    owed: bool,
     /// Attempts at the last checkpoint that storage refused.
     refused_attempts: u32,
     stopping: bool,
@@ -284,6 +286,7 @@ impl Ledger {
             failed_since: None,
             failures_in_a_row: 0,
             attempts: BTreeMap::new(),
+            owed: false,
             refused_attempts: 0,
             stopping: false,
             paused: false,

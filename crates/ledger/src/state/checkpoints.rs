@@ -8,6 +8,7 @@ use crate::{Command, Ending, PartReport, Record, WorkerId};
 
 impl Ledger {
     pub(super) fn start_checkpoint(&mut self, members: Vec<WorkerId>, out: &mut Vec<Command>) {
+        self.owed = false;
         self.record_what_was_brought(out);
         if self.record.steps != self.step {
             // The last steps were lost with those who held their weights.

@@ -160,7 +160,8 @@ impl Ledger {
             (self.generation, self.phase) = (None, Phase::Gathering);
             self.reason = "members come or go".to_owned();
         }
-        if self.step.is_multiple_of(self.settings.checkpoint_every) && self.step < self.settings.steps {
+        let due = self.owed || self.step.is_multiple_of(self.settings.checkpoint_every);
+        if due && self.step < self.settings.steps {
             self.checkpoint_if_storage_keeps_up(open.members, out);
         }
     }

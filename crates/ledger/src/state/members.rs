@@ -115,6 +115,8 @@ impl Ledger {
             .filter(|(_, attempt)| attempt.waits_for(worker))
             .map(|(&step, _)| step)
             .collect();
+        // Which steps are left out for a jump of the loss depends on where checkpoints are.
+        self.owed |= !unfinished.is_empty() && self.settings.guards.spike.is_none();
         for step in unfinished {
             self.drop_attempt(step, &why, out);
         }
