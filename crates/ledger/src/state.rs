@@ -27,8 +27,9 @@ const FAILURES_BEFORE_GIVING_UP: u32 = 10;
 const FINAL_CHECKPOINT_ATTEMPTS: u32 = 20;
 /// The clock ticks at least so often while the coordinator is awake, in milliseconds.
 const TICKS: u64 = 1_000;
-/// How long a coordinator that comes back waits for the members of the last generation, from the first worker on: they
-/// know how far the run had come. Longer than they wait between two attempts to connect.
+/// How long those who hold the weights are waited for before steps are computed again: a coordinator that comes back
+/// waits for the members of the last generation, and whoever was cut off may be about to connect again. Longer than
+/// workers wait between two attempts.
 const REGATHER_MS: u64 = 2_500;
 /// How long the ledger waits for a lost connection to explain a member's failure, in milliseconds.
 const FAILURE_GRACE_MS: u64 = 1_000;
@@ -264,6 +265,8 @@ pub struct Ledger {
     brought: Option<Tail>,
     /// When the first worker of the term was prepared.
     gathering_since: Option<u64>,
+    /// Since when nobody is there who holds the weights of the last committed step.
+    missing_since: Option<u64>,
     last: Option<StepReport>,
 }
 
@@ -302,6 +305,7 @@ impl Ledger {
             record: start.stored,
             brought: None,
             gathering_since: None,
+            missing_since: None,
             last: None,
         }
     }

@@ -301,7 +301,8 @@ impl<'a> Chaos<'a> {
         let members = self.members();
         let victim = (!members.is_empty()).then(|| members[self.random.below(members.len())].clone());
         match (what, victim) {
-            (Disturbance::KillWorker, Some(process)) => signal(&process, "KILL"),
+            // Whoever is alone takes the weights along, and nothing can be said of recovery.
+            (Disturbance::KillWorker, Some(process)) if members.len() > 1 => signal(&process, "KILL"),
             (Disturbance::StandStill, Some(process)) => {
                 let time = STILL.0 + self.random.below(STILL.1 - STILL.0);
                 signal(&process, "STOP");

@@ -1,6 +1,6 @@
 //! Generations: opened with whoever is there, committed step by step, closed when a member is lost.
 
-use super::{Attempt, FAILURE_GRACE_MS, FAILURES_BEFORE_GIVING_UP, Ledger, Phase, Worker};
+use super::{Attempt, FAILURE_GRACE_MS, FAILURES_BEFORE_GIVING_UP, Ledger, Phase, REGATHER_MS, Worker};
 use crate::{Command, Ending, Generation, Next, Record, StateSource, StepReport, WorkerId};
 
 impl Ledger {
@@ -23,6 +23,11 @@ impl Ledger {
         let stored = |attempt: &Attempt| attempt.parts.len() == attempt.members.len();
         if !held && (self.attempts.contains_key(&self.step) || self.attempts.values().any(stored)) {
             return; // A checkpoint is about to exist; going back now would be going back too far.
+        }
+        if held || self.step == self.durable {
+            self.missing_since = None;
+        } else if now < *self.missing_since.get_or_insert(now) + REGATHER_MS {
+            return;
         }
         if !held && self.step != self.durable {
             // Somebody who fell behind may still hold more than the checkpoint.

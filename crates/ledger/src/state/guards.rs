@@ -123,7 +123,7 @@ impl Ledger {
         out: &mut Vec<Command>,
     ) {
         self.doubt(&[worker], true, why, out);
-        self.reject_what_is_not_used();
+        self.go_back_on_purpose();
         self.contradict(worker, other, out);
     }
 
@@ -182,8 +182,17 @@ impl Ledger {
         );
         self.record(Record::LeftOut { first, end: self.step + 1, reason: why.clone() }, out);
         self.close_generation(&why, out);
-        self.reject_what_is_not_used();
+        self.go_back_on_purpose();
         true
+    }
+
+    /// The weights at hand are not used, and nobody is waited for who may hold them.
+    fn go_back_on_purpose(&mut self) {
+        self.reject_what_is_not_used();
+        let held = self.workers.values().any(|worker| worker.applied == Some(self.step));
+        if !held {
+            self.step = self.durable;
+        }
     }
 
     /// The micro-batches whose gradients could not be used, as far as their members know.
