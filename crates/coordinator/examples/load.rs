@@ -18,24 +18,27 @@ use wire::v1::worker_message;
 
 type Outcome<T> = Result<T, Box<dyn Error + Send + Sync>>;
 
-/// A plan of which the coordinator needs the steps, the batch and the lanes.
-fn plan(workers: u32, heartbeat_ms: u64) -> Outcome<RunPlan> {
+/// A run's plan, of which the coordinator needs the steps, the batch and the lanes.
+fn plan(config: &str, workers: u32, heartbeat_ms: u64) -> Outcome<RunPlan> {
     let lanes = workers.next_power_of_two();
-    let text = format!(
-        "[run]\nname = \"load\"\n[data]\ndataset = \"none\"\nlanes = {lanes}\n[model]\nfamily = \"bert\"\n\
-         [train]\nsteps = 100000000\nbatch = {lanes}\nmicro_batch = 1\n[optimizer]\nkind = \"bert-adam\"\n\
-         peak_learning_rate = 1e-4\nbetas = [0.9, 0.999]\nepsilon = 1e-6\nweight_decay = 0.01\n[objective]\n[schedule]\nkind = \"linear\"\nwarmup_steps = 0\n[checkpoint]\nevery = 100000000\n\
-         [cluster]\nmin_workers = {workers}\nheartbeat_ms = {heartbeat_ms}\ndead_after_ms = 60000\n\
-         [guards]\ncompare_every = 0\nrecompute_every = 0\n"
-    );
-    Ok(RunPlan::parse("load", &text, &[])?)
+    let settings = [
+        format!("data.lanes={lanes}"),
+        format!("train.batch={lanes}"),
+        "train.micro_batch=1".to_owned(),
+        "train.steps=100000000".to_owned(),
+        "checkpoint.every=100000000".to_owned(),
+        format!("cluster.min_workers={workers}"),
+        format!("cluster.heartbeat_ms={heartbeat_ms}"),
+        "cluster.dead_after_ms=60000".to_owned(),
+    ];
+    Ok(RunPlan::parse(config, &std::fs::read_to_string(config)?, &settings)?)
 }
 
-async fn serve(workers: u32, heartbeat_ms: u64, folder: &str) -> Outcome<()> {
+async fn serve(config: &str, workers: u32, heartbeat_ms: u64, folder: &str) -> Outcome<()> {
     let listener = TcpListener::bind("127.0.0.1:0").await?;
     println!("{}", listener.local_addr()?);
     let job = Job {
-        plan: plan(workers, heartbeat_ms)?,
+        plan: plan(config, workers, heartbeat_ms)?,
         run: store::RunStore::open(folder)?,
         run_place: folder.to_owned(),
         dataset_hash: "none".into(),
@@ -216,10 +219,10 @@ fn main() -> Outcome<()> {
     let text = |index: usize| arguments.get(index).map(String::as_str).ok_or("an argument is missing");
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
     match text(0)? {
-        "serve" => runtime.block_on(serve(number(1)? as u32, number(2)?, text(3)?)),
+        "serve" => runtime.block_on(serve(text(1)?, number(2)? as u32, number(3)?, text(4)?)),
         "drive" => runtime.block_on(drive(text(1)?, number(2)?, number(3)?, number(4)?, number(5)?)),
         other => Err(format!(
-            "{other}: serve WORKERS HEARTBEAT_MS FOLDER, or drive URL WORKERS PACE_MS HEARTBEAT_MS SECONDS"
+            "{other}: serve CONFIG WORKERS HEARTBEAT_MS FOLDER, or drive URL WORKERS PACE_MS HEARTBEAT_MS SECONDS"
         )
         .into()),
     }

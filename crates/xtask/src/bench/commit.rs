@@ -34,7 +34,7 @@ pub fn run(root: &Path, arguments: &CommitArgs) -> Outcome<()> {
         |package, example| ["build", "--release", "--locked", "--package", package, "--example", example];
     run_command(cargo(root).args(examples("coordinator", "load")))?;
     run_command(cargo(root).args(examples("trainer", "speed")))?;
-    let vote = vote_seconds(&target)?;
+    let vote = vote_seconds(root, &target)?;
     let mut command = foreign(target.join("release/examples/speed"));
     command.current_dir(root).env("LD_LIBRARY_PATH", root.join(".venv/libtorch/lib"));
     command.args([CONFIG, "--vocab", "50265", "--steps", "1", "--costs", "--json"]);
@@ -67,12 +67,16 @@ pub fn run(root: &Path, arguments: &CommitArgs) -> Outcome<()> {
 }
 
 /// From the last of two workers' votes to their commits, through a real coordinator.
-fn vote_seconds(target: &Path) -> Outcome<f64> {
+fn vote_seconds(root: &Path, target: &Path) -> Outcome<f64> {
     let program = target.join("release/examples/load");
     let folder = target.join("bench/commit");
     let _ = std::fs::remove_dir_all(&folder);
     let mut command = foreign(&program);
-    command.args(["serve", "2", "500"]).arg(&folder).stdout(Stdio::piped());
+    command
+        .args(["serve", super::load::CONFIG, "2", "500"])
+        .arg(&folder)
+        .current_dir(root)
+        .stdout(Stdio::piped());
     let (mut server, url) = super::load::started(command)?;
     let measured = super::parsed(foreign(&program).args(["drive", &url, "2", "0", "500", "5"]));
     let _ = (server.kill(), server.wait());

@@ -34,6 +34,8 @@ const FEW: u64 = 1_000;
 /// Between a commit and a worker's vote on the next step: none, as fast as it goes; or about so many milliseconds.
 const PACES: [u64; 2] = [0, 1_000];
 const HEARTBEAT_MS: u64 = 5_000;
+/// Any run: its steps, batch and lanes are replaced.
+pub const CONFIG: &str = "configs/roberta/demo.toml";
 
 /// Measures, and shows what came out.
 pub fn run(root: &Path, arguments: &LoadArgs) -> Outcome<()> {
@@ -52,7 +54,7 @@ pub fn run(root: &Path, arguments: &LoadArgs) -> Outcome<()> {
     let mut loads = Vec::new();
     for (workers, pace) in [(FEW, PACES[0]), (arguments.workers, PACES[0]), (arguments.workers, PACES[1])] {
         let _ = std::fs::remove_dir_all(&folder);
-        let (mut server, url) = serve(&program, workers, &folder)?;
+        let (mut server, url) = serve(root, &program, workers, &folder)?;
         let numbers = [workers, pace, HEARTBEAT_MS, arguments.seconds].map(|number| number.to_string());
         let measured = super::parsed(foreign(&program).args(["drive", &url]).args(numbers));
         let (memory, processor) = used(server.id());
@@ -73,9 +75,12 @@ pub fn run(root: &Path, arguments: &LoadArgs) -> Outcome<()> {
     }
 }
 
-fn serve(program: &Path, workers: u64, folder: &Path) -> Outcome<(Child, String)> {
+fn serve(root: &Path, program: &Path, workers: u64, folder: &Path) -> Outcome<(Child, String)> {
     let mut command = foreign(program);
-    command.args(["serve", &workers.to_string(), &HEARTBEAT_MS.to_string()]).arg(folder);
+    command
+        .args(["serve", CONFIG, &workers.to_string(), &HEARTBEAT_MS.to_string()])
+        .arg(folder)
+        .current_dir(root);
     started(command)
 }
 
