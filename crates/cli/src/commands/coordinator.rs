@@ -35,6 +35,7 @@ pub struct Arguments {
 /// Runs the command.
 pub async fn run(arguments: Arguments) -> Result<(), Failure> {
     logs::to_stderr();
+    make_room_for_sessions();
     let checked = job::check(job::read_plan(&arguments.config, &arguments.set)?).await?;
     let job = job::job(&checked, arguments.resume).await?;
     let listener = TcpListener::bind(&arguments.listen)
@@ -57,6 +58,14 @@ pub async fn run(arguments: Arguments) -> Result<(), Failure> {
     match coordinator::serve(job, listener, started, on_update).await? {
         Ending::Completed | Ending::Stopped => Ok(()),
         Ending::Failed(reason) => Err(Failure::failed(reason)),
+    }
+}
+
+/// Every worker's session is an open file, and many systems let a process have 1,024 of them unless it asks for more.
+fn make_room_for_sessions() {
+    match rlimit::increase_nofile_limit(u64::MAX) {
+        Ok(files) => tracing::debug!(files, "so many files may be open, a session for each"),
+        Err(error) => tracing::warn!(%error, "no more files may be open than before, a session for each"),
     }
 }
 
