@@ -24,6 +24,8 @@ const OUTBOX: usize = 64;
 const INBOX: usize = 4_096;
 /// Members that keep the records which are not durable yet. Records of 10,000 members need not be told to all of them.
 pub const KEEPERS: usize = 16;
+/// What has not been measured yet may take this long.
+pub const UNMEASURED_MS: u64 = 600_000;
 /// How often the ledger hears that time has passed.
 const TICK: Duration = Duration::from_millis(100);
 
@@ -177,6 +179,7 @@ pub(crate) async fn start(
         checkpoint_every: plan.checkpoint.every,
         heartbeat_ms: plan.cluster.heartbeat_ms,
         dead_after_ms: plan.cluster.dead_after_ms,
+        unmeasured_ms: UNMEASURED_MS,
         guards: plan.guards.clone(),
         keepers: KEEPERS,
     };

@@ -51,6 +51,9 @@ pub struct Settings {
     pub heartbeat_ms: u64,
     /// Silence after which a worker is taken for dead, in milliseconds; without it, the limit is measured.
     pub dead_after_ms: Option<u64>,
+    /// How long anything may take of which nothing was measured yet, in milliseconds: the first step compiles, loads and
+    /// connects.
+    pub unmeasured_ms: u64,
     /// What is watched.
     pub guards: Guards,
     /// How many members keep the records that are not durable yet. Their loss together with the coordinator's is needed
@@ -252,6 +255,8 @@ pub struct Ledger {
     /// Who computed other results than whom.
     contradicted: BTreeMap<WorkerId, Vec<WorkerId>>,
     skipped_in_a_row: u64,
+    /// How often members held different weights since a checkpoint was last stored.
+    doubts_since_checkpoint: u32,
     last_tick: u64,
     /// All records, those included that are not durable yet.
     record: Stored,
@@ -298,6 +303,7 @@ impl Ledger {
             dealt_at: 0,
             contradicted: BTreeMap::new(),
             skipped_in_a_row: 0,
+            doubts_since_checkpoint: 0,
             last_tick: 0,
             tail: Tail { term: start.term, first: start.stored.records, records: Vec::new() },
             begun: start.stored.records,

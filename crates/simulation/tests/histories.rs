@@ -15,7 +15,7 @@ use simulation::{Faults, Nobody, Scenario, Span, Times, World, reference};
 const HISTORIES: u64 = 10_000;
 /// How long things go wrong, and how long the run then has to end, in virtual milliseconds.
 const FAULTY: u64 = 30_000;
-const QUIET: u64 = 3_600_000;
+const QUIET: u64 = 600_000;
 /// Lines of a broken history that are shown.
 const SHOWN: usize = 60;
 
@@ -68,6 +68,7 @@ fn scenario(seed: u64) -> Scenario {
             checkpoint_every: draw(&mut random, 2, 11),
             heartbeat_ms: times().heartbeat,
             dead_after_ms: [None, Some(2_000)][random.below(2) as usize],
+            unmeasured_ms: 20_000,
             guards,
             keepers: draw(&mut random, 1, 4) as usize,
         },

@@ -190,13 +190,16 @@ impl Member {
             return Ok(Ok(Vec::new()));
         }
         let materials = self.materials.clone();
-        for fed in materials.held_out(open.rank, open.world) {
+        let mut held_out = materials.held_out(open.rank, open.world);
+        loop {
+            self.progress.now(v1::Doing::Unspecified);
+            let Some(fed) = held_out.next() else { break };
             if let Some(over) = self.interruption(open.generation)? {
                 return Ok(Err(over));
             }
             let (index, batch) = fed?;
-            self.engine.evaluate(index, &batch)?;
             self.progress.now(v1::Doing::Computing);
+            self.engine.evaluate(index, &batch)?;
         }
         self.progress.now(v1::Doing::Collective);
         let named = |(name, value)| v1::Measure { name: format!("evaluation/{name}"), value };

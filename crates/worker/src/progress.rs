@@ -43,11 +43,16 @@ impl Progress {
     pub(crate) fn now(&self, doing: Doing) -> Duration {
         let mut state = self.state();
         let took = state.since.elapsed();
-        if state.doing == Doing::Computing {
-            state.longest = state.longest.max(Some(took));
-        }
         state.done += 1;
         (state.doing, state.since) = (doing, Instant::now());
+        took
+    }
+
+    /// A micro-batch is computed. Returns how long it took; nothing else says how long one may take.
+    pub(crate) fn computed(&self) -> Duration {
+        let took = self.now(Doing::Computing);
+        let mut state = self.state();
+        state.longest = state.longest.max(Some(took));
         took
     }
 
@@ -88,7 +93,10 @@ mod tests {
     fn who_does_not_answer_for_much_longer_than_anything_took_is_stuck() {
         let progress = Progress::default();
         progress.now(Doing::Computing);
-        progress.now(Doing::Computing);
+        progress.state().called = Instant::now().checked_sub(SHORTEST_LIMIT * 2);
+        assert_eq!(progress.stuck(), None, "nobody knows how long the first micro-batch takes");
+        progress.answer();
+        progress.computed();
         progress.call();
         assert_eq!(progress.stuck(), None, "not for so long");
         progress.state().called = Instant::now().checked_sub(SHORTEST_LIMIT * 2);

@@ -92,7 +92,7 @@ impl<'a> Share<'a> {
         let hashed = self.compared.as_ref().is_some_and(|compared| compared.first && compared.index == index);
         let purpose = if hashed { Purpose::AddAndHash } else { Purpose::Add };
         let computed = engine.micro_batch(purpose, index, &batch)?;
-        let took = self.progress.now(v1::Doing::Computing);
+        let took = self.progress.computed();
         self.said.micro_batches += 1;
         self.said.compute_ms += (waited + took).as_secs_f64() * 1e3;
         self.say_digest(index, computed.digest);
@@ -111,7 +111,7 @@ impl<'a> Share<'a> {
         let batch = self.materials.of_step(self.step, index)?;
         self.progress.now(v1::Doing::Computing);
         let computed = engine.micro_batch(Purpose::Hash, index, &batch)?;
-        self.progress.now(v1::Doing::Computing);
+        self.progress.computed();
         self.say_digest(index, computed.digest);
         Ok(true)
     }

@@ -172,6 +172,7 @@ impl Arguments {
                 checkpoint_every,
                 heartbeat_ms: plan.cluster.heartbeat_ms,
                 dead_after_ms,
+                unmeasured_ms: coordinator::UNMEASURED_MS,
                 guards: plan.guards.clone(),
                 keepers: coordinator::KEEPERS,
             },

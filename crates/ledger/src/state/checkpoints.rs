@@ -58,10 +58,9 @@ impl Ledger {
         let parts: Vec<PartReport> = attempt.parts.values().cloned().collect();
         let votes: Vec<(WorkerId, &str)> =
             attempt.members.iter().copied().zip(parts.iter().map(|part| &part.state_digest[..])).collect();
-        if let Some((worker, other)) = minority(&votes) {
-            let why = format!("the weights of step {step} differ between {worker} and {other}");
-            self.drop_attempt(step, &why, out);
-            return self.doubt_weights(worker, other, &why, out);
+        if let Some((worker, others)) = minority(&votes) {
+            let why = format!("the weights of step {step} differ between {worker} and {}", others[0]);
+            return self.doubt_weights(worker, &others, &why, out);
         }
         let (ledger_head, loss) = (attempt.head.clone(), attempt.loss);
         out.push(Command::CommitCheckpoint { step, parts, ledger_head, loss });
@@ -72,6 +71,7 @@ impl Ledger {
         // Told twice, or of an attempt that was given up: there may be another by now.
         let Some(attempt) = self.attempts.remove(&step) else { return };
         if step >= self.durable {
+            self.doubts_since_checkpoint = 0;
             (self.durable, self.durable_head) = (step, attempt.head);
         }
         self.record(Record::Checkpointed { step }, out);
@@ -128,6 +128,9 @@ impl Ledger {
         let step = self.step;
         let holders: Vec<WorkerId> =
             self.workers.iter().filter(|(_, w)| w.applied == Some(step)).map(|(&id, _)| id).collect();
+        if holders.is_empty() && self.survivors_are_busy() {
+            return;
+        }
         if holders.is_empty() {
             // Everybody died with the last weights: the steps since the checkpoint are computed again.
             out.push(Command::Notice("no worker holds the weights any more".into()));

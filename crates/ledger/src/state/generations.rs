@@ -26,7 +26,7 @@ impl Ledger {
         }
         if held || self.step == self.durable {
             self.missing_since = None;
-        } else if now < *self.missing_since.get_or_insert(now) + REGATHER_MS {
+        } else if now < *self.missing_since.get_or_insert(now) + REGATHER_MS || self.survivors_are_busy() {
             return;
         }
         if !held && self.step != self.durable {
@@ -56,23 +56,33 @@ impl Ledger {
         if restored || self.step > self.record.steps {
             self.record_going_on_from_the_checkpoint(out);
         }
-        self.open_with(members, sources, out);
+        self.open_with(now, members, sources, out);
     }
 
-    fn open_with(&mut self, members: Vec<WorkerId>, sources: Vec<StateSource>, out: &mut Vec<Command>) {
+    fn open_with(
+        &mut self,
+        now: u64,
+        members: Vec<WorkerId>,
+        sources: Vec<StateSource>,
+        out: &mut Vec<Command>,
+    ) {
         self.opened += 1;
+        self.missing_since = None;
         let deal = self.deal_for(&members);
         let left_out = self.record.left_out.iter().copied().filter(|&(_, end)| end > self.step).collect();
         let number = self.record.generations + 1;
         for (member, source) in members.iter().zip(&sources) {
             let known = self.workers.get_mut(member).expect("a member is a worker");
-            known.generation = number;
+            // Whatever it waited for before, it begins now.
+            (known.generation, known.progressed) = (number, now);
             if *source != StateSource::Keep {
                 // On its way; the member holds it when it is ready.
                 known.applied = None;
             }
         }
         let generation = Generation { number, members, step: self.step, sources, deal, left_out };
+        let same_members = generation.members == self.record.last_members && !generation.needs_broadcast();
+        self.timing.begin(same_members);
         let even = generation.deal.is_even();
         let reason = std::mem::take(&mut self.reason);
         self.record(
@@ -87,7 +97,6 @@ impl Ledger {
             out,
         );
         (self.dealt_at, self.phase) = (self.step, Phase::Running);
-        self.timing.begin();
         self.generation = Some(generation.clone());
         let (tail, keepers) = (self.tell(self.tail.first), self.settings.keepers);
         out.push(Command::Open { generation, reason, tail, keepers });
@@ -140,6 +149,9 @@ impl Ledger {
         self.record(self.committed(open.number, &report), out);
         let step = self.step;
         self.step += 1;
+        if self.settings.batches.of(self.step).phase != self.settings.batches.of(step).phase {
+            self.forget_pace();
+        }
         self.failures_in_a_row = 0;
         self.give_up_if_all_is_skipped(&report, out);
         if self.phase == Phase::Done {

@@ -51,15 +51,15 @@ impl Losses {
     }
 }
 
-/// Somebody whose vote is not that of most others, and one of these; none if all agree.
-pub(super) fn minority(votes: &[(WorkerId, &str)]) -> Option<(WorkerId, WorkerId)> {
+/// Somebody whose vote is not that of most others, and these; none if all agree.
+pub(super) fn minority(votes: &[(WorkerId, &str)]) -> Option<(WorkerId, Vec<WorkerId>)> {
     let mut holders: BTreeMap<&str, Vec<WorkerId>> = BTreeMap::new();
     for &(worker, vote) in votes {
         holders.entry(vote).or_default().push(worker);
     }
     let (_, rarest) = holders.iter().min_by_key(|(_, workers)| workers.len())?;
     let others = holders.values().filter(|workers| workers[0] != rarest[0]);
-    others.max_by_key(|workers| workers.len()).map(|others| (rarest[0], others[0]))
+    others.max_by_key(|workers| workers.len()).map(|others| (rarest[0], others.clone()))
 }
 
 impl Ledger {
@@ -68,9 +68,10 @@ impl Ledger {
         let digests = open.members.iter().filter_map(|member| {
             self.ready[member].share.state_digest.as_deref().map(|digest| (*member, digest))
         });
-        if let Some((worker, other)) = minority(&digests.collect::<Vec<_>>()) {
-            let why = format!("the weights of {worker} before step {} are not those of {other}", self.step);
-            self.doubt_weights(worker, other, &why, out);
+        if let Some((worker, others)) = minority(&digests.collect::<Vec<_>>()) {
+            let why =
+                format!("the weights of {worker} before step {} are not those of {}", self.step, others[0]);
+            self.doubt_weights(worker, &others, &why, out);
             return true;
         }
         if let Some((worker, other, index)) = self.other_results() {
@@ -118,13 +119,25 @@ impl Ledger {
     pub(super) fn doubt_weights(
         &mut self,
         worker: WorkerId,
-        other: WorkerId,
+        others: &[WorkerId],
         why: &str,
         out: &mut Vec<Command>,
     ) {
         self.doubt(&[worker], true, why, out);
+        // What is on its way to storage is in doubt, too.
+        self.attempts.clear();
         self.go_back_on_purpose();
-        self.contradict(worker, other, out);
+        self.doubts_since_checkpoint += 1;
+        if self.doubts_since_checkpoint >= FAILURES_BEFORE_GIVING_UP {
+            let reason = format!(
+                "{why}; members disagreed on their weights {FAILURES_BEFORE_GIVING_UP} times since the checkpoint of step {}",
+                self.durable
+            );
+            return self.end(Ending::Failed(reason), out);
+        }
+        let known = self.contradicted.get(&worker).cloned().unwrap_or_default();
+        let witness = others.iter().find(|other| !known.contains(other)).unwrap_or(&others[0]);
+        self.contradict(worker, *witness, out);
     }
 
     /// Two members that computed the same micro-batch with different results; or one, twice.
@@ -151,15 +164,18 @@ impl Ledger {
         if contradictions.len() < CONTRADICTIONS || (by.len() == 1 && !itself) {
             return;
         }
+        let others = by.len();
         if let Some(known) = self.workers.remove(&worker) {
             let reason = format!(
-                "{} computed other results than {} other members: its machine should be looked at",
-                known.info.name,
-                by.len()
+                "{} computed other results than {others} other members: its machine should be looked at",
+                known.info.name
             );
+            self.do_without(worker, &reason, out);
             out.push(Command::Refuse { worker, reason });
         }
-        let _gone = self.contradicted.remove(&worker);
+        // What it said of others counts no more.
+        self.contradicted.remove(&worker);
+        self.contradicted.values_mut().for_each(|by| by.retain(|other| *other != worker));
     }
 
     /// Whether the loss of the step jumps. If so, the run goes back to its newest checkpoint, and the steps up to this one

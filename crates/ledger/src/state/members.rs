@@ -1,5 +1,7 @@
 //! Who is there: workers come, fall silent, are lost, leave.
 
+use std::collections::BTreeSet;
+
 use super::{FINAL_CHECKPOINT_ATTEMPTS, Ledger, Pace, REGATHER_MS, Worker};
 use crate::{Command, Doing, Opening, Progress, Record, Tail, WorkerId, WorkerInfo};
 
@@ -67,16 +69,28 @@ impl Ledger {
     pub(super) fn awaits_survivors(&self, now: u64) -> bool {
         let may_come = self.gathering_since.is_none_or(|since| now < since + REGATHER_MS);
         if self.opened > 0 || self.term == 1 || !may_come {
-            return false;
+            return self.opened == 0 && self.survivors_are_busy();
         }
+        let last = self.last_members();
+        let here = |member| self.workers.get(member).is_some_and(|worker| worker.prepared);
+        last.is_empty() || !last.iter().all(here)
+    }
+
+    /// The members of the last generation of which anybody here knows.
+    fn last_members(&self) -> &[WorkerId] {
         let brought = self.brought.as_ref().and_then(|tail| tail.since(self.tail.end())).unwrap_or_default();
         let opened = brought.iter().rev().find_map(|record| match record {
             Record::Opened { members, .. } => Some(members),
             _ => None,
         });
-        let last = opened.unwrap_or(&self.record.last_members);
-        let here = |member| self.workers.get(member).is_some_and(|worker| worker.prepared);
-        last.is_empty() || !last.iter().all(here)
+        opened.unwrap_or(&self.record.last_members)
+    }
+
+    /// Whether a member of the last generation is connected again and has not said yet what it holds: it may be in the
+    /// middle of a micro-batch.
+    pub(super) fn survivors_are_busy(&self) -> bool {
+        let busy = |member| self.workers.get(member).is_some_and(|worker| !worker.prepared);
+        self.last_members().iter().any(busy)
     }
 
     /// Weights of a way that the run has left are as good as none.
@@ -107,8 +121,18 @@ impl Ledger {
 
     pub(super) fn lose(&mut self, worker: WorkerId, reason: &str, out: &mut Vec<Command>) {
         let Some(lost) = self.workers.remove(&worker) else { return };
-        self.leaving.remove(&worker);
         let why = format!("{} is gone: {reason}", lost.info.name);
+        self.do_without(worker, &why, out);
+        if self.generation.as_ref().is_some_and(|open| open.rank_of(worker).is_some()) {
+            self.close_generation(&why, out);
+        } else {
+            out.push(Command::Notice(why));
+        }
+    }
+
+    /// Gives up whatever waits for a worker that is no longer there.
+    pub(super) fn do_without(&mut self, worker: WorkerId, why: &str, out: &mut Vec<Command>) {
+        self.leaving.remove(&worker);
         let unfinished: Vec<u64> = self
             .attempts
             .iter()
@@ -118,12 +142,7 @@ impl Ledger {
         // Which steps are left out for a jump of the loss depends on where checkpoints are.
         self.owed |= !unfinished.is_empty() && self.settings.guards.spike.is_none();
         for step in unfinished {
-            self.drop_attempt(step, &why, out);
-        }
-        if self.generation.as_ref().is_some_and(|open| open.rank_of(worker).is_some()) {
-            self.close_generation(&why, out);
-        } else {
-            out.push(Command::Notice(why));
+            self.drop_attempt(step, why, out);
         }
     }
 
@@ -131,14 +150,17 @@ impl Ledger {
         let limit = self.silence_limit();
         if now.saturating_sub(self.last_tick) > limit / 2 {
             // It was us who slept: nobody could be heard.
-            self.workers.values_mut().for_each(|worker| worker.last_heard = now);
+            for worker in self.workers.values_mut() {
+                (worker.last_heard, worker.progressed) = (now, now);
+            }
         }
         self.last_tick = now;
+        let survivors: BTreeSet<WorkerId> = self.last_members().iter().copied().collect();
         let silent: Vec<(WorkerId, u64)> = self
             .workers
             .iter()
-            // Preparing can take long, and nobody waits for it.
-            .filter(|(_, worker)| worker.prepared)
+            // Preparing can take long, and nobody waits for it; but for those who were members before.
+            .filter(|(id, worker)| worker.prepared || survivors.contains(id))
             .map(|(&id, worker)| (id, now.saturating_sub(worker.last_heard)))
             .filter(|&(_, silence)| silence > limit)
             .collect();
@@ -168,9 +190,12 @@ impl Ledger {
             .map(|member| (*member, &self.workers[member]))
             .map(|(id, worker)| (id, worker.progress.doing, now.saturating_sub(worker.progressed)))
             .collect();
-        let limits = [(Doing::Computing, self.compute_limit()), (Doing::Waiting, self.waiting_limit())];
         let hangs = late.iter().find_map(|&(worker, doing, still)| {
-            let &(_, limit) = limits.iter().find(|(limited, _)| *limited == doing)?;
+            let limit = match doing {
+                Doing::Computing => self.compute_limit(worker),
+                Doing::Waiting => self.waiting_limit(),
+                Doing::Collective => return None,
+            };
             (still > limit).then_some((worker, still, limit))
         });
         if let Some((worker, still, limit)) = hangs {

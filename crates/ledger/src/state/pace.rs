@@ -18,8 +18,6 @@ const LONGEST_SILENCE: f64 = 30_000.0;
 const MISSED_HEARTBEATS: f64 = 5.0;
 /// The longest pause between two messages of a worker counts so often.
 const PAUSES: f64 = 2.0;
-/// What has not been measured yet may take this long, in milliseconds: the first step compiles, loads and connects.
-const UNKNOWN: f64 = 600_000.0;
 /// Whoever computes may take this many times as long for a micro-batch as any member ever took, and at least that long.
 const SLOWER_THAN_EVER: f64 = 8.0;
 /// The same for an all-reduce.
@@ -71,8 +69,11 @@ impl Timing {
     }
 
     /// A generation begins: what its first step takes says nothing.
-    pub(super) fn begin(&mut self) {
+    ///
+    /// What an all-reduce took among others, or in memory, says nothing about these members.
+    pub(super) fn begin(&mut self, same_members: bool) {
         self.committed_at = None;
+        self.reduce = self.reduce.filter(|_| same_members);
     }
 
     fn committed(&mut self, now: u64) {
@@ -90,17 +91,22 @@ fn longest(known: Option<f64>, new: f64) -> Option<f64> {
 impl Ledger {
     /// Learns from a step that all members computed.
     pub(super) fn learn_pace(&mut self, now: u64) {
+        if self.ready.values().all(|vote| vote.share.micro_batches == 0) {
+            return; // A step that is left out.
+        }
         self.timing.committed(now);
         let mut reduce = f64::INFINITY;
         for (member, vote) in &self.ready {
             if let Some(worker) = self.workers.get_mut(member) {
                 worker.pace.learn(&vote.share);
             }
-            let each = vote.share.compute_ms / vote.share.micro_batches.max(1) as f64;
-            self.timing.micro_batch = longest(self.timing.micro_batch, each);
+            if vote.share.micro_batches > 0 {
+                let each = vote.share.compute_ms / vote.share.micro_batches as f64;
+                self.timing.micro_batch = longest(self.timing.micro_batch, each);
+            }
             reduce = reduce.min(vote.share.reduce_ms);
         }
-        if reduce.is_finite() {
+        if reduce.is_finite() && self.ready.len() > 1 {
             self.timing.reduce = longest(self.timing.reduce, reduce);
         }
     }
@@ -152,18 +158,29 @@ impl Ledger {
         self.settings.dead_after_ms.unwrap_or_else(measured)
     }
 
-    /// How long a member may compute without getting on.
-    pub(super) fn compute_limit(&self) -> u64 {
-        self.timing.micro_batch.map_or(UNKNOWN, |took| (SLOWER_THAN_EVER * took).max(SHORTEST_LIMIT)) as u64
+    /// The micro-batches of another phase take another time.
+    pub(super) fn forget_pace(&mut self) {
+        self.timing.micro_batch = None;
+        self.workers.values_mut().for_each(|worker| worker.pace = Pace::default());
+    }
+
+    /// How long a member may compute without getting on. Of whoever has not finished a step nothing is known.
+    pub(super) fn compute_limit(&self, worker: WorkerId) -> u64 {
+        if self.workers.get(&worker).and_then(|worker| worker.pace.speed()).is_none() {
+            return self.settings.unmeasured_ms;
+        }
+        let limit = |took: f64| (SLOWER_THAN_EVER * took).max(SHORTEST_LIMIT) as u64;
+        self.timing.micro_batch.map_or(self.settings.unmeasured_ms, limit)
     }
 
     /// How long a member may wait for its data: storage has shorter limits of its own.
     pub(super) fn waiting_limit(&self) -> u64 {
-        UNKNOWN as u64
+        self.settings.unmeasured_ms
     }
 
     /// How long all members may wait for each other in a collective.
     pub(super) fn collective_limit(&self) -> u64 {
-        self.timing.reduce.map_or(UNKNOWN, |took| (REDUCE_SLOWER_THAN_EVER * took).max(SHORTEST_LIMIT)) as u64
+        let limit = |took: f64| (REDUCE_SLOWER_THAN_EVER * took).max(SHORTEST_LIMIT) as u64;
+        self.timing.reduce.map_or(self.settings.unmeasured_ms, limit)
     }
 }
