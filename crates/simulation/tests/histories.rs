@@ -255,3 +255,15 @@ fn a_coordinator_that_comes_back_waits_for_those_who_hold_the_weights() {
         assert!(undone < terms, "seed {seed}: {undone} steps were computed again in {terms} terms");
     }
 }
+
+#[test]
+fn a_collective_that_fails_although_nobody_is_dead_costs_a_second_and_not_the_limit_of_what_hangs() {
+    let faults = Faults { collective: 15, ..Faults::default() };
+    let scenario = Scenario { faults, ..quiet(Guards::default(), 6) };
+    let mut world = World::new(scenario.clone(), Judge::new(&scenario.settings, &(0..0)));
+    world.run_until(FAULTY + QUIET).unwrap();
+    assert_eq!(world.ending(), Some(&Ending::Completed));
+    let (generations, time) = (world.summary().generations, world.summary().time);
+    assert!(generations > 3, "no collective failed");
+    assert!(time < 20_000 + generations * 3_000, "{time} ms for {generations} generations");
+}
