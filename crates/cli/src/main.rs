@@ -12,6 +12,7 @@ mod logs;
 mod seen;
 mod show;
 mod signals;
+mod supervision;
 
 use std::process::ExitCode;
 

@@ -46,7 +46,7 @@ pub struct Audited {
     pub doubted: u64,
     /// Committed steps that were undone, because the weights that they led to were lost, and computed again.
     pub undone: u64,
-    /// Steps that were committed without an update, because their gradient could not be used.
+    /// Steps that were committed without an update: their gradient could not be used, or they were left out.
     pub skipped: u64,
     /// Who computed what.
     pub stretches: Vec<Stretch>,

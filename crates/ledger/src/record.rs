@@ -90,7 +90,7 @@ pub enum Record {
         grad_norm: f64,
         /// Hash of the reduced gradient.
         digest: String,
-        /// The gradient could not be used; the weights are unchanged.
+        /// The gradient could not be used, or the step is left out; the weights are unchanged.
         #[serde(default, skip_serializing_if = "std::ops::Not::not")]
         skipped: bool,
         /// The micro-batches that it could not be used for, as far as is known.

@@ -317,6 +317,11 @@ impl Default for Guards {
     }
 }
 
+impl Spike {
+    /// So many losses are kept to tell a jump by: no window is longer.
+    pub const LONGEST_WINDOW: u64 = 10_000;
+}
+
 impl Default for Spike {
     fn default() -> Self {
         Spike { deviations: 8.0, window: 100, skip: 1 }

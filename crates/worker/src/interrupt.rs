@@ -57,7 +57,8 @@ impl Interrupt {
         }
     }
 
-    /// The session is lost, and with it every generation. A new coordinator counts from 1 again.
+    /// The session is lost, and with it every generation. A new coordinator may not know how far the
+    /// one before had counted.
     pub(crate) fn cut_off(&self) {
         let mut state = self.state();
         (state.session, state.over) = (state.session + 1, 0);

@@ -33,7 +33,7 @@ pub struct Arguments {
     /// Mean hours between two deaths of one worker; 0 for never
     #[arg(long, value_name = "HOURS", default_value_t = 0.0)]
     mtbf: f64,
-    /// Mean hours between two times that one worker stands still for longer than it may
+    /// Mean hours between two times that one worker stands still, for 5 to 50 seconds
     #[arg(long, value_name = "HOURS", default_value_t = 0.0)]
     freezes: f64,
     /// Mean hours between two orderly departures of one worker (preemption)
@@ -206,10 +206,13 @@ impl Arguments {
 
     /// The time that the steps take if nothing fails and nobody waits for anybody, in milliseconds.
     fn undisturbed(&self, scenario: &Scenario) -> f64 {
-        let members = scenario.workers.min(scenario.settings.max_workers) as u64;
+        let members = scenario.workers.min(scenario.settings.max_workers) as f64;
+        // Workers are 1, 2, ... times as slow as the fastest, each as likely: their speeds on average.
+        let slowness = 1..=self.unevenness;
+        let speed = slowness.map(|slowness| 1.0 / slowness as f64).sum::<f64>() / self.unevenness as f64;
         let step = |step| {
-            let most = scenario.settings.batches.of(step).count.div_ceil(members);
-            most as f64 * self.micro_batch_ms + self.all_reduce_ms
+            let most = (scenario.settings.batches.of(step).count as f64 / (members * speed)).ceil();
+            most * self.micro_batch_ms + self.all_reduce_ms
         };
         (0..scenario.settings.steps).map(step).sum()
     }

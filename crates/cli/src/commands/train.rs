@@ -3,7 +3,7 @@
 use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use clap::Args;
 use coordinator::{Ending, Handle, Update};
@@ -15,12 +15,9 @@ use tokio::sync::{mpsc, oneshot, watch};
 use crate::failure::Failure;
 use crate::show::Show;
 use crate::signals::EndSignals;
+use crate::supervision::{REPLACEMENTS, Row};
 use crate::{engine, job, logs};
 
-/// How often in a row a worker that died is replaced before the run goes on without it.
-const REPLACEMENTS: u32 = 20;
-/// A worker that has lived for so long is no part of such a row.
-const LIVED: Duration = Duration::from_secs(60);
 /// After the run's end, workers have this long to go by themselves.
 const FAREWELL: Duration = Duration::from_secs(5);
 /// Workers of a run on one machine share its coordinator's fate soon.
@@ -229,9 +226,8 @@ async fn supervise(
     show: &Show,
     mut over: watch::Receiver<bool>,
 ) -> Result<(), String> {
-    let mut in_a_row = 0;
-    while in_a_row <= REPLACEMENTS {
-        let begun = Instant::now();
+    let mut row = Row::begin();
+    loop {
         let mut child = engine::start_worker(url, address, PATIENCE_S, log)
             .map_err(|_| format!("worker {number} cannot be started; see {}", log.display()))?;
         let status = tokio::select! {
@@ -252,9 +248,8 @@ async fn supervise(
             return Err(format!("worker {number} cannot use its input: {}", last_line(log)));
         }
         show.line(&format!("worker {number} ended ({status}); another one starts"));
-        in_a_row = if begun.elapsed() > LIVED { 1 } else { in_a_row + 1 };
-        // A machine that kills whatever is started should not be kept busy with starting it.
-        tokio::time::sleep(Duration::from_millis(100) * (in_a_row - 1)).await;
+        let Some(pause) = row.died() else { break };
+        tokio::time::sleep(pause).await;
     }
     Err(format!("worker {number} died {REPLACEMENTS} times in a row, the last time with: {}", last_line(log)))
 }

@@ -1,12 +1,11 @@
 //! `cloze worker`: one worker process, supervised: an engine that dies is replaced.
 
-use std::time::{Duration, Instant};
-
 use clap::Args;
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::engine;
 use crate::failure::Failure;
+use crate::supervision::{LIVED, REPLACEMENTS, Row};
 
 #[derive(Debug, Args)]
 #[command(after_help = "Example: cloze worker --coordinator http://node0:7700")]
@@ -26,18 +25,12 @@ pub struct Arguments {
     patience_s: u64,
 }
 
-/// Engines that die in a row before the worker gives up.
-const REPLACEMENTS: u32 = 20;
-/// An engine that has lived for so long is no part of such a row.
-const LIVED: Duration = Duration::from_secs(60);
-
 /// Runs the command.
 pub async fn run(arguments: Arguments) -> Result<(), Failure> {
     let mut terminate =
         signal(SignalKind::terminate()).map_err(|error| Failure::failed(format!("no signals: {error}")))?;
-    let mut in_a_row = 0;
-    while in_a_row <= REPLACEMENTS {
-        let begun = Instant::now();
+    let mut row = Row::begin();
+    loop {
         let mut command = engine::command()?;
         command.args(["worker", "--coordinator", &arguments.coordinator, "--device", &arguments.device]);
         command.args(["--patience-s", &arguments.patience_s.to_string()]);
@@ -67,9 +60,8 @@ pub async fn run(arguments: Arguments) -> Result<(), Failure> {
             // It was killed: a new one takes its place, and gets the weights from the others.
             None => tracing::warn!(%status, "the engine died; a new one starts"),
         }
-        in_a_row = if begun.elapsed() > LIVED { 1 } else { in_a_row + 1 };
-        // A machine that kills whatever is started should not be kept busy with starting it.
-        tokio::time::sleep(Duration::from_millis(100) * (in_a_row - 1)).await;
+        let Some(pause) = row.died() else { break };
+        tokio::time::sleep(pause).await;
     }
     Err(Failure::failed(format!(
         "the engine died {REPLACEMENTS} times in a row, each time within {} s of its start",

@@ -21,9 +21,6 @@ pub(crate) struct Losses {
 }
 
 impl Losses {
-    /// No window is longer; see `plan`'s check of it.
-    const MOST: usize = 10_000;
-
     /// Takes a step's loss in. Steps that are computed again say nothing new.
     pub(crate) fn take(&mut self, step: u64, loss: f64) {
         if step < self.next || !loss.is_finite() {
@@ -31,7 +28,7 @@ impl Losses {
         }
         self.next = step + 1;
         self.last.push_back(loss);
-        if self.last.len() > Self::MOST {
+        if self.last.len() > plan::Spike::LONGEST_WINDOW as usize {
             self.last.pop_front();
         }
     }

@@ -117,10 +117,12 @@ fn guards(plan: &RunPlan, scope: &Scope) -> Checked {
     if !(deviations.is_finite() && deviations > 0.0) {
         return scope.no("guards.spike.deviations", format!("is {deviations}; it must be above 0"));
     }
-    for (key, value, least) in [("guards.spike.window", window, 2), ("guards.spike.skip", skip, 1)] {
-        if value < least {
-            return scope.no(key, format!("is {value}; it must be at least {least}"));
-        }
+    if !(2..=Spike::LONGEST_WINDOW).contains(&window) {
+        let reason = format!("is {window}; it must lie between 2 and {}", Spike::LONGEST_WINDOW);
+        return scope.no("guards.spike.window", reason);
+    }
+    if skip == 0 {
+        return scope.no("guards.spike.skip", "must be at least 1");
     }
     Ok(())
 }

@@ -167,6 +167,15 @@ fn the_other_sections() {
         "test.toml:24: `cluster.dead_after_ms` is 999; it must be at least twice cluster.heartbeat_ms"
     );
     assert_eq!(
+        with("[guards.spike]\nwindow = 10001"),
+        "test.toml:24: `guards.spike.window` is 10001; it must lie between 2 and 10000"
+    );
+    assert_eq!(with("[guards.spike]\nskip = 0"), "test.toml:24: `guards.spike.skip` must be at least 1");
+    assert_eq!(
+        with("[guards.spike]\ndeviations = 0.0"),
+        "test.toml:24: `guards.spike.deviations` is 0; it must be above 0"
+    );
+    assert_eq!(
         with("[data.weights]\nwiki = 1\nnews = 51"),
         "test.toml:25: `data.weights.news` is 51; it says how often an epoch takes a document: between 0 and 50"
     );
