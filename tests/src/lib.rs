@@ -1,7 +1,7 @@
 //! Helpers of the end-to-end tests: a workplace with a small corpus, and `cloze` as a process. Everything is done
 //! through the program as a user has it; nothing here reaches inside.
 
-use std::io::{BufRead, BufReader, Read};
+use std::io::{BufRead, BufReader, Read, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::sync::Arc;
@@ -15,6 +15,8 @@ use sha2::{Digest, Sha256};
 /// A folder with a corpus, its dataset and some runs. Gone with the test.
 pub struct Workplace {
     folder: tempfile::TempDir,
+    /// What its commands find in their environment.
+    environment: Vec<(&'static str, String)>,
 }
 
 /// The end of a finished command.
@@ -125,7 +127,7 @@ impl Workplace {
     /// If the disk does not let us.
     pub fn with_corpus() -> Self {
         let folder = tempfile::tempdir().expect("a temporary folder");
-        let place = Workplace { folder };
+        let place = Workplace { folder, environment: Vec::new() };
         place.write("corpus.toml", CORPUS);
         place.write("run.toml", RECIPE);
         for book in 0..12 {
@@ -139,6 +141,23 @@ impl Workplace {
         let place = Self::with_corpus();
         place.cloze(&["prepare", "corpus.toml"]).expect_success();
         place
+    }
+
+    /// Starts an S3 server on the folder `s3` with the bucket `runs`; every command finds it from now on.
+    ///
+    /// # Panics
+    /// If it does not start.
+    pub fn with_s3(&mut self, faults: &[&str]) -> S3 {
+        let server = S3::start(&self.path("s3"), faults);
+        self.environment = vec![
+            ("AWS_ACCESS_KEY_ID", "cloze".to_owned()),
+            ("AWS_SECRET_ACCESS_KEY", "masked-language-model".to_owned()),
+            ("AWS_REGION", "us-east-1".to_owned()),
+            ("AWS_ENDPOINT_URL", server.url.clone()),
+            // Silence is noticed soon.
+            ("AWS_TIMEOUT", "2s".to_owned()),
+        ];
+        server
     }
 
     /// A file or folder in the workplace.
@@ -160,6 +179,7 @@ impl Workplace {
     pub fn command(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(program("cloze"));
         command.current_dir(self.folder.path()).args(arguments).stdin(Stdio::null());
+        command.envs(self.environment.iter().map(|(name, value)| (name, value)));
         // The tests' own libtorch must not be found by accident: finding it is a part of the program.
         command.env_remove("LD_LIBRARY_PATH").env_remove("LIBTORCH");
         command
@@ -216,7 +236,7 @@ impl Workplace {
     /// # Panics
     /// If it is not.
     pub fn verified(&self, name: &str) -> Value {
-        let done = self.cloze(&["verify", &format!("runs/{name}"), "--json"]).expect_success();
+        let done = self.cloze(&["verify", &run_place(name), "--json"]).expect_success();
         serde_json::from_str(&done.out).expect("JSON")
     }
 
@@ -226,9 +246,57 @@ impl Workplace {
     /// If there is nothing exported.
     pub fn export(&self, name: &str) -> String {
         let _ = self.verified(name);
-        let to = format!("hf-{name}");
-        self.cloze(&["export", &format!("runs/{name}"), "--to", &to]).expect_success();
+        let to = format!("hf-{}", name.rsplit('/').next().unwrap_or(name));
+        self.cloze(&["export", &run_place(name), "--to", &to]).expect_success();
         sha256(&self.path(&to).join("model.safetensors"))
+    }
+}
+
+/// A run's place, by its name or as a URL.
+fn run_place(name: &str) -> String {
+    if name.contains("://") { name.to_owned() } else { format!("runs/{name}") }
+}
+
+/// An S3 server that fails on purpose, as a process. It ends with the test.
+pub struct S3 {
+    child: Child,
+    /// Where it listens.
+    pub url: String,
+}
+
+impl S3 {
+    fn start(folder: &Path, faults: &[&str]) -> Self {
+        let mut command = Command::new(program("faulty-s3"));
+        command.arg("--folder").arg(folder).args(["--bucket", "runs"]).args(faults);
+        let started = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn();
+        let mut child = started.expect("faulty-s3 can be started");
+        let mut url = String::new();
+        let output = child.stdout.take().expect("it is piped");
+        BufReader::new(output).read_line(&mut url).expect("its address");
+        S3 { child, url: url.trim().to_owned() }
+    }
+
+    /// How many requests met which fault.
+    ///
+    /// # Panics
+    /// If the server does not answer.
+    pub fn faults(&self) -> std::collections::BTreeMap<String, u64> {
+        let address = self.url.strip_prefix("http://").expect("an address");
+        let mut stream = std::net::TcpStream::connect(address).expect("a server");
+        stream
+            .write_all(b"GET /_faults HTTP/1.1\r\nHost: s3\r\nConnection: close\r\n\r\n")
+            .expect("a request");
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).expect("an answer");
+        let (_, body) = answer.split_once("\r\n\r\n").expect("a body");
+        serde_json::from_str(body).expect("JSON")
+    }
+}
+
+impl Drop for S3 {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
     }
 }
 

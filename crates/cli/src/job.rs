@@ -49,7 +49,7 @@ pub async fn check(source: Source) -> Result<Checked, Failure> {
     let Source { plan, name, text } = source;
     let located = |error: plan::ConfigError| Failure::from(error.located_in(&name, &text));
     let family = families::find(&plan.model.family).map_err(located)?;
-    let dataset = Dataset::open(&plan.data.dataset).await?.weighted(&plan.data.weights)?;
+    let dataset = Dataset::of_run(&plan.data).await?;
     if let Some(wanted) = &plan.data.tokenizer
         && *wanted != dataset.tokenizer_hash()
     {

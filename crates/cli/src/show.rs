@@ -49,10 +49,11 @@ impl Show {
         match update {
             Update::Step { step, report, learning_rate, tokens_per_second, members } => {
                 let text = format!(
-                    "loss {:.4}  {} tok/s  lr {learning_rate:.2e}  {members} worker{}",
+                    "loss {:.4}  {} tok/s  lr {learning_rate:.2e}  {members} worker{}{}",
                     report.loss,
                     thousands(*tokens_per_second),
-                    if *members == 1 { "" } else { "s" }
+                    if *members == 1 { "" } else { "s" },
+                    waits(&report.measures)
                 );
                 self.step(*step, text);
                 let held_out: Vec<String> = report
@@ -118,6 +119,20 @@ impl Show {
             bar.finish();
         }
     }
+}
+
+/// What held a step up, if it is worth a word.
+fn waits(measures: &[(String, f64)]) -> String {
+    const WORTH_MS: f64 = 10.0;
+    let waits = measures.iter().filter_map(|(name, ms)| {
+        let what = match name.as_str() {
+            "wait/data_ms" => "data",
+            "wait/checkpoint_ms" => "the checkpoint",
+            _ => return None,
+        };
+        (*ms >= WORTH_MS).then(|| format!("  waited {ms:.0} ms for {what}"))
+    });
+    waits.collect()
 }
 
 /// A reader that has gone is no reason to end a run.

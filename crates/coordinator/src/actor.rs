@@ -26,6 +26,8 @@ const INBOX: usize = 4_096;
 pub const KEEPERS: usize = 16;
 /// What has not been measured yet may take this long.
 pub const UNMEASURED_MS: u64 = 600_000;
+/// Begins the names of measures of held-out samples.
+const HELD_OUT: &str = "evaluation/";
 /// How often the ledger hears that time has passed.
 const TICK: Duration = Duration::from_millis(100);
 
@@ -162,6 +164,9 @@ pub(crate) async fn start(
         tokenizer_hash: job.tokenizer_hash.clone(),
         version: env!("CARGO_PKG_VERSION").to_owned(),
     };
+    if !plan.run.unfenced {
+        job.run.location().probe_conditions().await?;
+    }
     let term = job.run.claim(&claim).await?;
     job.run.put_plan(&plan.to_toml()).await?;
     let newest = job.run.checkpoints().newest_verified().await?;
@@ -224,6 +229,7 @@ async fn take_over_record(run: &RunStore, term: Term) -> Result<(Stored, u64), C
         let segments = run.ledger().await?;
         let mut stored = Stored::default();
         for segment in &segments {
+            follows(segment, &stored.chain)?;
             for line in segment.text.lines() {
                 let record = Record::from_line(line)
                     .map_err(|reason| CoordinatorError::Record { segment: segment.number, reason })?;
@@ -238,6 +244,16 @@ async fn take_over_record(run: &RunStore, term: Term) -> Result<(Stored, u64), C
             Err(error) => return Err(error.into()),
         }
     }
+}
+
+/// Whether a segment goes on where the records before it end. Those of the first versions do not say where that is.
+fn follows(segment: &store::Segment, chain: &ledger::Chain) -> Result<(), CoordinatorError> {
+    if segment.chain.is_empty() || segment.chain == chain.head() {
+        return Ok(());
+    }
+    let reason =
+        "it does not follow on the records before it: one of them, or its first line, was changed".to_owned();
+    Err(CoordinatorError::Record { segment: segment.number, reason })
 }
 
 impl Actor {
@@ -399,6 +415,12 @@ impl Actor {
 
     fn show_step(&mut self, step: u64) {
         let Some(report) = self.ledger.last().cloned() else { return };
+        let held_out =
+            |(name, value): &(String, f64)| Some((name.strip_prefix(HELD_OUT)?.to_owned(), *value));
+        let measures: BTreeMap<String, f64> = report.measures.iter().filter_map(held_out).collect();
+        if !measures.is_empty() {
+            let _ = self.writing.send(Writing::Evaluation { step, measures });
+        }
         self.speed.add(self.started.elapsed(), report.tokens);
         let learning_rate = self.job.plan.learning_rate(step);
         if report.overflowed {

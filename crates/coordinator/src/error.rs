@@ -8,9 +8,10 @@ pub enum CoordinatorError {
     /// The run's storage failed or refused.
     #[error(transparent)]
     Store(#[from] store::StoreError),
-    /// The run's record holds something else.
+    /// The run's record is damaged.
     #[error(
-        "segment {segment} of the run's ledger holds what is no record: {reason}; `cloze verify` says more"
+        "segment {segment} of the run's ledger cannot be relied on: {reason}. `cloze verify` says more; `cloze \
+         checkpoints copy` makes a run of what is whole, up to the newest checkpoint before it"
     )]
     Record {
         /// The segment.

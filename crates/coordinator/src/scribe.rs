@@ -1,9 +1,11 @@
 //! Writes what must last, in the order in which it was decided: ledger segments, checkpoint manifests, pruning. One
 //! task, so that a checkpoint is never visible before the records that lead to it. Decides nothing.
 
+use std::collections::BTreeMap;
+
 use ledger::{Chain, Event, PartReport, Record};
 use plan::RunPlan;
-use store::{CheckpointManifest, PartMeta, RunStore, StoreError, Term};
+use store::{CheckpointManifest, PartMeta, Retention, RunStore, StoreError, Term};
 use tokio::sync::{mpsc, oneshot};
 
 /// Records are gathered for this long before they become a segment.
@@ -22,6 +24,11 @@ pub(crate) struct Finished {
 pub(crate) enum Writing {
     Record(Record),
     Checkpoint(Finished),
+    /// What held-out samples said of the weights after `step` updates.
+    Evaluation {
+        step: u64,
+        measures: BTreeMap<String, f64>,
+    },
     /// Write everything and answer.
     Finish(oneshot::Sender<()>),
 }
@@ -87,6 +94,11 @@ impl Scribe {
                         }
                     }
                     Some(Writing::Checkpoint(finished)) => self.checkpoint(finished).await,
+                    Some(Writing::Evaluation { step, measures }) => {
+                        if let Err(error) = self.run.put_evaluation(step, &measures).await {
+                            tracing::warn!(step, %error, "an evaluation could not be kept");
+                        }
+                    }
                     Some(Writing::Finish(done)) => {
                         let _ = self.flush().await;
                         let _ = done.send(());
@@ -140,7 +152,7 @@ impl Scribe {
             }
         };
         let _ = self.events.send(event).await;
-        if let Err(error) = self.run.checkpoints().prune(self.plan.checkpoint.keep, None).await {
+        if let Err(error) = self.run.checkpoints().prune(&Retention::from(&self.plan.checkpoint)).await {
             tracing::warn!(%error, "old checkpoints could not be deleted");
         }
     }
@@ -160,6 +172,7 @@ impl Scribe {
             micro_batches: self.plan.step_micro_batches(step).first,
             term: self.term,
             recipe_hash: self.plan.recipe_hash(),
+            seed: self.plan.run.seed,
             dataset_hash: self.dataset_hash.clone(),
             tokenizer_hash: self.tokenizer_hash.clone(),
             ledger_head,

@@ -61,6 +61,10 @@ pub struct Share {
     pub micro_batches: u64,
     /// What they took, their data included, in milliseconds.
     pub compute_ms: f64,
+    /// Of these, what it waited for data.
+    pub data_ms: f64,
+    /// What a checkpoint held it up since the step before, in milliseconds.
+    pub checkpoint_ms: f64,
     /// What the all-reduce took, waiting for others included, in milliseconds.
     pub reduce_ms: f64,
     /// Micro-batches whose gradients cannot be used.

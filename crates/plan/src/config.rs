@@ -68,6 +68,9 @@ pub struct Run {
     /// The root of all randomness.
     #[serde(default)]
     pub seed: u64,
+    /// Go on although the storage does not keep conditions: nothing there then stops a second coordinator.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub unfenced: bool,
 }
 
 /// `[data]`
@@ -76,6 +79,15 @@ pub struct Run {
 pub struct Data {
     /// The prepared dataset: a path or URL.
     pub dataset: String,
+    /// Other places of the same dataset, asked in this order for what the first one has lost or damaged.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub replicas: Vec<String>,
+    /// A folder on every worker's machine that keeps what was read of a dataset on other machines.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub cache: Option<String>,
+    /// How large it may become, in GB (10^9 bytes).
+    #[serde(default = "defaults::cache_gb", skip_serializing_if = "defaults::is_cache_gb")]
+    pub cache_gb: f64,
     /// The hash of the tokenizer that the run is for; a dataset with another one is refused.
     #[serde(default)]
     pub tokenizer: Option<String>,
@@ -239,6 +251,19 @@ pub struct Checkpointing {
     pub every: u64,
     /// How many of the newest are kept.
     pub keep: u32,
+    /// Those of every so many steps are kept for good; 0 for none.
+    #[serde(skip_serializing_if = "is_default")]
+    pub keep_every: u64,
+    /// How many of the best are kept, by what held-out samples say of them.
+    #[serde(skip_serializing_if = "is_default")]
+    pub keep_best: u32,
+    /// Which measure of the evaluation tells the best: the lowest, or of an accuracy the highest.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub best_by: Option<String>,
+    /// A worker reads back what it has stored before the checkpoint counts: storage that says it has what it has not is
+    /// found at once, and not when the checkpoint is needed.
+    #[serde(skip_serializing_if = "is_true")]
+    pub read_back: bool,
 }
 
 /// `[cluster]`
@@ -301,7 +326,7 @@ pub struct Evaluation {
 
 impl Default for Checkpointing {
     fn default() -> Self {
-        Checkpointing { every: 1_000, keep: 3 }
+        Checkpointing { every: 1_000, keep: 3, keep_every: 0, keep_best: 0, best_by: None, read_back: true }
     }
 }
 
@@ -338,12 +363,22 @@ mod defaults {
     pub fn one() -> u32 {
         1
     }
+    pub fn cache_gb() -> f64 {
+        100.0
+    }
+    pub fn is_cache_gb(value: &f64) -> bool {
+        *value == cache_gb()
+    }
     pub fn evaluation_every() -> u64 {
         1_000
     }
     pub fn evaluation_sequences() -> u64 {
         1_024
     }
+}
+
+fn is_true(value: &bool) -> bool {
+    *value
 }
 
 fn is_default<T: Default + PartialEq>(value: &T) -> bool {
@@ -366,8 +401,10 @@ impl RunPlan {
     /// to.
     pub fn recipe_hash(&self) -> String {
         let mut recipe = self.clone();
-        recipe.run = Run { name: String::new(), store: None, seed: self.run.seed };
+        recipe.run = Run { name: String::new(), store: None, seed: self.run.seed, unfenced: false };
         recipe.data.dataset = String::new();
+        (recipe.data.replicas, recipe.data.cache) = (Vec::new(), None);
+        recipe.data.cache_gb = defaults::cache_gb();
         recipe.checkpoint = Checkpointing::default();
         // The default when hashes were first taken, so that older runs can go on.
         recipe.cluster = Cluster { dead_after_ms: Some(5_000), ..Cluster::default() };

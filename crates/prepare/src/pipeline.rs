@@ -2,7 +2,7 @@
 //! written depends on the configuration and the inputs only; threads, machines and interruptions decide nothing but how
 //! long it takes.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use serde::Serialize;
 use store::{Dataset, DatasetWriter, Draft, FileEntry, Location, MANIFEST, Manifest, ShardFile, retry};
@@ -89,7 +89,7 @@ pub fn run(config: &Config, options: &Options, progress: &dyn Progress) -> Resul
     {
         // What was left by one that was killed between its last write and its cleaning up.
         work.remove()?;
-        at.remove_unfinished()?;
+        at.remove_unfinished(Duration::ZERO)?;
         return done(Report::find(&at, name, manifest, runtime.handle())?, true);
     }
     let context = Context {
@@ -141,7 +141,7 @@ pub fn run(config: &Config, options: &Options, progress: &dyn Progress) -> Resul
     report.write(&at, &name, runtime.handle())?;
     runtime.block_on(writer.commit(&name, &tokenizer, &manifest))?;
     work.remove()?;
-    at.remove_unfinished()?;
+    at.remove_unfinished(Duration::ZERO)?;
     done(report, false)
 }
 

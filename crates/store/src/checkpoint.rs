@@ -6,6 +6,7 @@
 
 mod manifest;
 mod part;
+mod retention;
 
 use std::collections::BTreeMap;
 
@@ -15,6 +16,7 @@ use xxhash_rust::xxh3::Xxh3Default;
 
 pub use manifest::{CheckpointManifest, PartMeta, PartName};
 pub use part::Tensor;
+pub use retention::Retention;
 
 use crate::retry::retry;
 use crate::{Location, RunStore, StoreError};
@@ -28,6 +30,8 @@ const RANGE: usize = 16 << 20;
 const RANGES: usize = 4;
 /// Parts that are read at a time.
 const PARTS: usize = 2;
+/// How often a part is written that is not there afterwards as it was written.
+const WRITES: u32 = 3;
 /// Small requests under way at a time.
 const REQUESTS: usize = 8;
 
@@ -93,17 +97,19 @@ impl Checkpoints {
         Checkpoints { run, at }
     }
 
-    /// Writes one part. It is no checkpoint before [`Checkpoints::commit`]. Writing the same again is no
-    /// error.
+    /// Writes one part, and reads it back if it is told to. It is no checkpoint before [`Checkpoints::commit`]. Writing
+    /// the same again is no error.
     ///
     /// # Errors
     /// [`StoreError::Fenced`] if the step is committed with another content of this part;
-    /// [`StoreError::Invalid`] for tensors that cannot be stored.
+    /// [`StoreError::Invalid`] for tensors that cannot be stored; [`StoreError::Damaged`] if something else is read than
+    /// was written.
     pub async fn write_part(
         &self,
         step: u64,
         part: PartName,
         tensors: Vec<Tensor>,
+        read_back: bool,
     ) -> Result<PartMeta, StoreError> {
         // Hashing gigabytes would hold up everything else on this thread.
         let encoded = tokio::task::spawn_blocking(move || part::encode(tensors))
@@ -132,8 +138,18 @@ impl Checkpoints {
             Err(StoreError::NotFound { .. } | StoreError::Damaged { .. }) => {}
             Err(error) => return Err(error),
         }
-        retry(&path, || self.at.put_chunks(&path, &encoded.chunks)).await?;
-        Ok(meta)
+        let mut written = 0;
+        loop {
+            retry(&path, || self.at.put_chunks(&path, &encoded.chunks)).await?;
+            written += 1;
+            let found = if read_back { self.read(step, &meta, |_| {}).await } else { Ok(()) };
+            match found {
+                Err(StoreError::Damaged { place, reason }) if written < WRITES => {
+                    tracing::warn!(place, reason, "what was stored is not what is there; storing it again");
+                }
+                found => return found.map(|()| meta),
+            }
+        }
     }
 
     /// Makes a checkpoint of parts that were written. Committing the same state again is no error; a damaged
@@ -308,25 +324,32 @@ impl Checkpoints {
         retry(&path, || self.at.delete(&path)).await
     }
 
-    /// Deletes what is no longer needed and returns the steps: checkpoints older than the newest `keep_last`
-    /// whole ones (at least one is kept, and the one of step `keep`), and unfinished ones older than the
-    /// newest whole one.
+    /// Which steps' checkpoints, and what is left of others, are no longer needed.
+    ///
+    /// # Errors
+    /// As [`Checkpoints::list`].
+    pub async fn doomed(&self, retention: &Retention) -> Result<Vec<u64>, StoreError> {
+        let entries = self.list().await?;
+        let mut measures = BTreeMap::new();
+        if retention.best > 0 {
+            for entry in entries.iter().filter(|entry| matches!(entry.state, CheckpointState::Whole(_))) {
+                let found = self.run.evaluation(entry.step).await?;
+                if let Some(&value) = found.and_then(|found| found.get(&retention.best_by).copied()).as_ref()
+                {
+                    measures.insert(entry.step, value);
+                }
+            }
+        }
+        Ok(retention.doomed(&entries, &measures))
+    }
+
+    /// Deletes what is no longer needed and returns the steps: checkpoints that the retention does not name, and
+    /// unfinished ones older than the newest whole one.
     ///
     /// # Errors
     /// [`StoreError::Io`]; then some may be gone and some not, and calling it again goes on.
-    pub async fn prune(&self, keep_last: u32, keep: Option<u64>) -> Result<Vec<u64>, StoreError> {
-        let entries = self.list().await?;
-        let is_whole = |entry: &&CheckpointEntry| matches!(entry.state, CheckpointState::Whole(_));
-        let whole: Vec<u64> = entries.iter().filter(is_whole).map(|entry| entry.step).collect();
-        let Some(&newest) = whole.last() else { return Ok(Vec::new()) };
-        let oldest_kept = whole[whole.len().saturating_sub(keep_last.max(1) as usize)];
-        let doomed =
-            entries.iter().filter(|entry| Some(entry.step) != keep).filter(|entry| match entry.state {
-                // The newest damaged ones stay for whoever wants to know what happened.
-                CheckpointState::Whole(_) | CheckpointState::Damaged(_) => entry.step < oldest_kept,
-                CheckpointState::Unfinished => entry.step < newest,
-            });
-        let doomed: Vec<u64> = doomed.map(|entry| entry.step).collect();
+    pub async fn prune(&self, retention: &Retention) -> Result<Vec<u64>, StoreError> {
+        let doomed = self.doomed(retention).await?;
         for &step in &doomed {
             self.remove(step).await?;
         }
@@ -346,6 +369,37 @@ impl Checkpoints {
             .buffer_unordered(REQUESTS)
             .try_collect()
             .await
+    }
+
+    /// Copies a checkpoint: parts first, each compared while it streams, then the manifest.
+    ///
+    /// # Errors
+    /// [`StoreError::Damaged`] names a part that is not as it was written; [`StoreError::Io`].
+    pub(crate) async fn copy_to(
+        &self,
+        to: &Checkpoints,
+        manifest: &CheckpointManifest,
+    ) -> Result<(), StoreError> {
+        let step = manifest.step;
+        for part in &manifest.parts {
+            let path = part_path(step, &part.name);
+            let mut upload = to.at.upload(&path).await?;
+            let mut hash = Xxh3Default::new();
+            let mut pieces = std::pin::pin!(self.pieces(&path, part.size));
+            while let Some(piece) = pieces.try_next().await? {
+                hash.update(&piece);
+                upload.write(piece).await?;
+            }
+            let found = part::hex(hash.digest128());
+            if found != part.checksum {
+                upload.abort().await;
+                let reason = format!("its checksum is {found} instead of {}", part.checksum);
+                return Err(StoreError::Damaged { place: self.at.place(&path), reason });
+            }
+            upload.finish().await?;
+        }
+        let path = manifest_path(step);
+        retry(&path, || to.at.put(&path, manifest.seal())).await
     }
 
     async fn files(&self, step: u64) -> Result<Files, StoreError> {

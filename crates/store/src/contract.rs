@@ -1,21 +1,28 @@
-//! What every store must keep to, run against memory and a local folder; and what must hold when the store
-//! fails.
+//! What every store must keep to, run against memory, local folders, S3 servers and Azurite; and what must hold when
+//! the store fails.
 
 mod checkpoints;
 mod faulty;
 mod runs;
+mod services;
 
 use bytes::Bytes;
 
 use crate::{CheckpointManifest, Claim, Location, PartName, RunStore, Tensor, Term};
 
-/// Runs a check against every kind of store that needs no network.
+/// Runs a check against every kind of store.
 async fn everywhere(check: impl AsyncFn(RunStore)) {
     check(RunStore::at(Location::memory())).await;
     let folder = tempfile::tempdir().unwrap();
     check(RunStore::open(folder.path().to_str().unwrap()).unwrap()).await;
     let url = format!("file://{}/by%20url", folder.path().display());
     check(RunStore::open(&url).unwrap()).await;
+    for service in services::all() {
+        match service.place() {
+            Ok(place) => check(RunStore::at(place)).await,
+            Err(reason) => println!("skipped: {}: {reason}", service.name),
+        }
+    }
 }
 
 fn claim(recipe: &str) -> Claim {
@@ -46,7 +53,7 @@ async fn parts(run: &RunStore, term: Term, step: u64, of: u32) -> CheckpointMani
     let mut parts = Vec::new();
     for index in 0..of {
         let slice = state(step).into_iter().skip(index as usize).step_by(of as usize).collect();
-        parts.push(run.checkpoints().write_part(step, PartName { index, of }, slice).await.unwrap());
+        parts.push(run.checkpoints().write_part(step, PartName { index, of }, slice, true).await.unwrap());
     }
     CheckpointManifest {
         version: CheckpointManifest::FORMAT,
@@ -54,6 +61,7 @@ async fn parts(run: &RunStore, term: Term, step: u64, of: u32) -> CheckpointMani
         micro_batches: step * 8,
         term,
         recipe_hash: "recipe".into(),
+        seed: 7,
         dataset_hash: "data".into(),
         tokenizer_hash: "words".into(),
         ledger_head: format!("head {step}"),

@@ -4,6 +4,7 @@
 //! This room knows neither gRPC nor libtorch, and decides nothing: when to write, and what to do about a damaged
 //! part, is for its callers to say.
 
+mod cache;
 mod checkpoint;
 #[cfg(test)]
 mod contract;
@@ -13,10 +14,12 @@ mod export;
 mod location;
 mod retry;
 mod run;
+mod service;
 
+pub use cache::BlockCache;
 pub use checkpoint::{
-    CheckpointEntry, CheckpointManifest, CheckpointState, Checkpoints, Newest, PartMeta, PartName, Skipped,
-    Tensor,
+    CheckpointEntry, CheckpointManifest, CheckpointState, Checkpoints, Newest, PartMeta, PartName, Retention,
+    Skipped, Tensor,
 };
 pub use corpus::Tokenizer;
 pub use dataset::{
@@ -26,6 +29,6 @@ pub use dataset::{
 };
 pub use error::StoreError;
 pub use export::{get_safetensors, get_tokenizer, put_safetensors};
-pub use location::Location;
+pub use location::{Location, Upload};
 pub use retry::retry;
 pub use run::{Claim, Packing, RunStore, Segment, Term};

@@ -1,20 +1,24 @@
 //! A place on some storage: a store and a prefix in it. Knows nothing of what is kept there.
 
+use std::hash::{BuildHasher, Hasher, RandomState};
 use std::ops::Range;
 use std::path::{Path as FsPath, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use futures::TryStreamExt;
+use futures::future::join_all;
 use object_store::path::Path;
 use object_store::{ObjectStore, ObjectStoreExt, PutMode, PutPayload, WriteMultipart};
 
-use crate::StoreError;
+use crate::{StoreError, service};
 
-/// Objects up to this size are written with one request.
-const WHOLE_UP_TO: usize = 64 << 20;
-/// Larger ones are written in requests of this size, so that 10,000 of them (the limit of S3) make 160 GiB.
+/// Objects up to this size are written with one request, larger ones in requests of this size: 10,000 of them (the
+/// limit of S3) make 160 GiB, and one of them takes less than a client waits for an answer (30 s) even at 5 MBit/s.
 const CHUNK: usize = 16 << 20;
+/// Writers at once in a probe of conditions.
+const PROBES: usize = 4;
 /// Requests of one large object that are under way at a time.
 const IN_FLIGHT: usize = 4;
 
@@ -44,15 +48,8 @@ impl Location {
                 })?;
                 return Self::open_folder(&folder, place);
             }
-            // What is not UTF-8 is no option of a store, and `vars` would panic over it.
-            let options = std::env::vars_os().filter_map(|(key, value)| {
-                Some((key.into_string().ok()?.to_lowercase(), value.into_string().ok()?))
-            });
-            // Whoever writes http:// has decided against encryption.
-            let plain = (url.scheme() == "http").then(|| ("allow_http".to_owned(), "true".to_owned()));
-            let (store, prefix) = object_store::parse_url_opts(&url, options.chain(plain))
-                .map_err(|error| StoreError::Invalid(format!("{place} cannot be opened: {error}")))?;
-            return Ok(Location { store: store.into(), prefix, shown: place.to_owned(), folder: None });
+            let (store, prefix) = service::open(&url)?;
+            return Ok(Location { store, prefix, shown: place.to_owned(), folder: None });
         }
         Self::open_folder(FsPath::new(place), place)
     }
@@ -77,10 +74,10 @@ impl Location {
         Location { store, prefix: Path::default(), shown: "memory:".to_owned(), folder: None }
     }
 
-    /// Any store, for tests of what happens when it fails.
+    /// A prefix on any store, for tests.
     #[cfg(test)]
-    pub(crate) fn of(store: Arc<dyn ObjectStore>) -> Self {
-        Location { store, prefix: Path::default(), shown: "test:".to_owned(), folder: None }
+    pub(crate) fn of(store: Arc<dyn ObjectStore>, prefix: &str) -> Self {
+        Location { store, prefix: Path::from(prefix), shown: "test:".to_owned(), folder: None }
     }
 
     /// The place below this one.
@@ -88,6 +85,11 @@ impl Location {
         let prefix = name.split('/').fold(self.prefix.clone(), |path, part| path.join(part));
         let folder = self.folder.as_ref().map(|folder| folder.join(name));
         Location { store: self.store.clone(), prefix, shown: self.place(name), folder }
+    }
+
+    /// Whether it is a folder on this machine.
+    pub fn is_local(&self) -> bool {
+        self.folder.is_some()
     }
 
     /// How to name an object here in a message.
@@ -144,25 +146,25 @@ impl Location {
     /// # Errors
     /// [`StoreError::Io`].
     pub async fn put_chunks(&self, name: &str, chunks: &[Bytes]) -> Result<(), StoreError> {
-        if chunks.iter().map(Bytes::len).sum::<usize>() <= WHOLE_UP_TO {
+        if chunks.iter().map(Bytes::len).sum::<usize>() <= CHUNK {
             return self.put(name, chunks.iter().cloned().collect::<PutPayload>()).await;
         }
+        let mut upload = self.upload(name).await?;
+        for chunk in chunks {
+            upload.write(chunk.clone()).await?;
+        }
+        upload.finish().await
+    }
+
+    /// Begins a large object whose bytes come one after the other. Nothing is visible before it is finished.
+    ///
+    /// # Errors
+    /// [`StoreError::Io`].
+    pub async fn upload(&self, name: &str) -> Result<Upload, StoreError> {
         let upload =
             self.store.put_multipart(&self.path(name)).await.map_err(|error| self.error(name, error))?;
-        let mut writer = WriteMultipart::new_with_chunk_size(upload, CHUNK);
-        for chunk in chunks {
-            let mut rest = chunk.clone();
-            while !rest.is_empty() {
-                if let Err(error) = writer.wait_for_capacity(IN_FLIGHT).await {
-                    // The first failure is the one to tell; what the store keeps of an upload is invisible.
-                    writer.abort().await.ok();
-                    return Err(self.error(name, error));
-                }
-                writer.put(rest.split_to(rest.len().min(CHUNK)));
-            }
-        }
-        writer.finish().await.map_err(|error| self.error(name, error))?;
-        Ok(())
+        let writer = WriteMultipart::new_with_chunk_size(upload, CHUNK);
+        Ok(Upload { at: self.clone(), name: name.to_owned(), writer: Some(writer) })
     }
 
     /// Writes an object on condition that there is none yet.
@@ -176,6 +178,32 @@ impl Location {
             .await
             .map_err(|error| self.error(name, error))?;
         Ok(())
+    }
+
+    /// Whether creation on condition means here what it says: of several at once one wins, and later ones lose.
+    ///
+    /// # Errors
+    /// [`StoreError::Invalid`] if it does not, [`StoreError::Io`] if that cannot be found out.
+    pub async fn probe_conditions(&self) -> Result<(), StoreError> {
+        let name = format!("probe-{}", nonce());
+        let attempt = |content: String| self.put_new(&name, content);
+        let at_once = join_all((0..PROBES).map(|n| attempt(n.to_string()))).await;
+        let late = attempt("late".to_owned()).await;
+        let removed = self.delete(&name).await;
+        let winners = at_once.iter().chain([&late]).filter(|answer| answer.is_ok()).count();
+        if late.is_ok() || winners > 1 {
+            return Err(StoreError::Invalid(format!(
+                "{} does not keep conditions: {winners} of {} writers created the same object, so that nothing would \
+                 stop a second coordinator. Keep the run on a service with conditional writes (If-None-Match), or set \
+                 run.unfenced = true and see to it that there is never more than one",
+                self.shown,
+                PROBES + 1
+            )));
+        }
+        // None at all: the first one's answer was lost.
+        let failure = at_once.into_iter().chain([late]).filter_map(Result::err);
+        failure.filter(|error| !matches!(error, StoreError::Fenced { .. })).try_for_each(Err)?;
+        removed
     }
 
     /// As [`Location::put_new`], but finding exactly these bytes is success: a request whose answer was lost
@@ -241,12 +269,14 @@ impl Location {
         Ok(names)
     }
 
-    /// Removes what processes that were killed have left of objects that they were writing. Only a folder has such
-    /// things in sight: `object_store` writes to `name#1` and renames it. Whoever is writing here now will fail.
+    /// Removes what processes that were killed have left of objects that they were writing, if nobody has written there
+    /// for `idle`. Only a folder has such things in sight: `object_store` writes to `name#1` and renames it. Whoever is
+    /// still writing there will fail.
     ///
     /// # Errors
     /// [`StoreError::Io`].
-    pub fn remove_unfinished(&self) -> Result<(), StoreError> {
+    pub fn remove_unfinished(&self, idle: Duration) -> Result<(), StoreError> {
+        const OURS: [&str; 6] = [".parquet", ".json", ".html", ".jsonl", ".toml", ".safetensors"];
         let Some(folder) = &self.folder else { return Ok(()) };
         let failed = |error| StoreError::io(self.shown.clone(), error);
         let mut folders = vec![folder.clone()];
@@ -255,12 +285,12 @@ impl Location {
                 let path = entry.map_err(failed)?.path();
                 let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
                 let unfinished = name.rsplit_once('#').is_some_and(|(of, number)| {
-                    let ours = [".parquet", ".json", ".html"].iter().any(|ending| of.ends_with(ending));
+                    let ours = OURS.iter().any(|ending| of.ends_with(ending));
                     ours && !number.is_empty() && number.bytes().all(|byte| byte.is_ascii_digit())
                 });
                 if path.is_dir() {
                     folders.push(path);
-                } else if unfinished {
+                } else if unfinished && is_idle(&path, idle) {
                     std::fs::remove_file(&path).map_err(failed)?;
                 }
             }
@@ -297,4 +327,65 @@ impl Location {
             Err(error) => Err(self.error(name, error)),
         }
     }
+}
+
+/// Whether a file was last written so long ago. A file that is gone was no orphan.
+fn is_idle(path: &FsPath, idle: Duration) -> bool {
+    let modified = path.metadata().and_then(|found| found.modified());
+    modified.is_ok_and(|at| at.elapsed().is_ok_and(|since| since >= idle))
+}
+
+/// A large object that is being written.
+#[derive(Debug)]
+pub struct Upload {
+    at: Location,
+    name: String,
+    /// None after a failure.
+    writer: Option<WriteMultipart>,
+}
+
+impl Upload {
+    /// Writes the next bytes; waits while enough requests are under way.
+    ///
+    /// # Errors
+    /// [`StoreError::Io`]; the upload is given up then.
+    pub async fn write(&mut self, mut bytes: Bytes) -> Result<(), StoreError> {
+        while !bytes.is_empty() {
+            let Some(writer) = &mut self.writer else {
+                return Err(StoreError::io(self.at.place(&self.name), "the upload was given up"));
+            };
+            if let Err(error) = writer.wait_for_capacity(IN_FLIGHT).await {
+                // The first failure is the one to tell; what the store keeps of an upload is invisible.
+                if let Some(writer) = self.writer.take() {
+                    writer.abort().await.ok();
+                }
+                return Err(self.at.error(&self.name, error));
+            }
+            writer.put(bytes.split_to(bytes.len().min(CHUNK)));
+        }
+        Ok(())
+    }
+
+    /// Makes the object visible.
+    ///
+    /// # Errors
+    /// [`StoreError::Io`].
+    pub async fn finish(mut self) -> Result<(), StoreError> {
+        match self.writer.take() {
+            Some(writer) => writer.finish().await.map(drop).map_err(|error| self.at.error(&self.name, error)),
+            None => Err(StoreError::io(self.at.place(&self.name), "the upload was given up")),
+        }
+    }
+
+    /// Leaves nothing behind, as far as the store lets us.
+    pub async fn abort(mut self) {
+        if let Some(writer) = self.writer.take() {
+            writer.abort().await.ok();
+        }
+    }
+}
+
+/// A word that nobody else has.
+pub(crate) fn nonce() -> String {
+    format!("{:016x}", RandomState::new().build_hasher().finish())
 }

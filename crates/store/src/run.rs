@@ -1,18 +1,19 @@
 //! The state of a run: what it is, who coordinates it, and its ledger. Knows neither what the records of the
 //! ledger say nor what a plan means. Fencing is described in the README of this crate.
 
-use std::hash::{BuildHasher, Hasher, RandomState};
+use std::collections::BTreeMap;
 
 use futures::{StreamExt, TryStreamExt, stream};
 use serde::{Deserialize, Serialize};
 
 use crate::retry::retry;
-use crate::{Checkpoints, Location, StoreError};
+use crate::{CheckpointManifest, Checkpoints, Location, StoreError, location};
 
 const IDENTITY: &str = "run.json";
 const PLAN: &str = "plan.toml";
 const TERMS: &str = "terms";
 const LEDGER: &str = "ledger";
+const EVALUATIONS: &str = "evaluations";
 
 /// How often a claim may lose against others: each time somebody else has started, so more is a cluster gone
 /// wrong.
@@ -165,7 +166,7 @@ impl RunStore {
     }
 
     async fn take_term(&self, claim: &Claim) -> Result<Term, StoreError> {
-        let nonce = format!("{:016x}", RandomState::new().build_hasher().finish());
+        let nonce = location::nonce();
         for _ in 0..CLAIMS {
             let term = Term(self.current_term().await?.0 + 1);
             let object = json(&TermObject { term, claim: nonce.clone(), version: &claim.version });
@@ -245,6 +246,37 @@ impl RunStore {
         retry(&name, || self.at.put(&name, bytes.clone())).await
     }
 
+    /// What held-out samples said of the weights after `step` updates, by the name of the measure.
+    ///
+    /// # Errors
+    /// [`StoreError::Io`]. A damaged object counts as none: it only tells which checkpoints are the best.
+    pub async fn evaluation(&self, step: u64) -> Result<Option<BTreeMap<String, f64>>, StoreError> {
+        let name = evaluation_name(step);
+        match retry(&name, || self.at.get(&name)).await {
+            Ok(bytes) => Ok(serde_json::from_slice(&bytes).ok()),
+            Err(StoreError::NotFound { .. }) => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Keeps what held-out samples said. What is no number is left out: JSON has no word for it.
+    ///
+    /// # Errors
+    /// [`StoreError::Io`].
+    pub async fn put_evaluation(
+        &self,
+        step: u64,
+        measures: &BTreeMap<String, f64>,
+    ) -> Result<(), StoreError> {
+        let numbers: BTreeMap<&String, f64> = measures
+            .iter()
+            .filter(|(_, value)| value.is_finite())
+            .map(|(name, &value)| (name, value))
+            .collect();
+        let (name, bytes) = (evaluation_name(step), json(&numbers));
+        retry(&name, || self.at.put(&name, bytes.clone())).await
+    }
+
     /// The number of the segment that is to be appended next.
     ///
     /// # Errors
@@ -276,6 +308,47 @@ impl RunStore {
         let name = segment_name(number);
         let text = bytes::Bytes::from(text);
         retry(&name, || self.at.put_once(&name, text.clone())).await
+    }
+
+    /// Copies the run as it stood at a checkpoint: what it is, its plan, the `record` up to there, the checkpoint itself.
+    /// What says that there is a run comes last, so that half a copy is none.
+    ///
+    /// # Errors
+    /// [`StoreError::Invalid`] if there is a run already; [`StoreError::Damaged`] names what cannot be copied.
+    pub async fn copy_to(
+        &self,
+        to: &RunStore,
+        manifest: &CheckpointManifest,
+        record: &[Segment],
+    ) -> Result<(), StoreError> {
+        let identity = self.identity().await?;
+        match to.identity().await {
+            Err(StoreError::NotFound { .. }) => {}
+            Ok(_) => {
+                let reason = format!("there is a run at {} already; name an empty place", to.at.place(""));
+                return Err(StoreError::Invalid(reason));
+            }
+            Err(error) => return Err(error),
+        }
+        to.put_plan(&self.plan().await?).await?;
+        for name in self.at.list_here().await?.iter().filter(|name| name.starts_with("packing-")) {
+            let bytes = retry(name, || self.at.get(name)).await?;
+            retry(name, || to.at.put(name, bytes.clone())).await?;
+        }
+        // Terms go on from there: the record's segments are of earlier ones.
+        let term = term_name(self.current_term().await?);
+        let bytes = retry(&term, || self.at.get(&term)).await?;
+        retry(&term, || to.at.put(&term, bytes.clone())).await?;
+        for Segment { number, term, chain, text } in record {
+            let name = segment_name(*number);
+            let text = format!(
+                "{}\n{text}",
+                json(&SegmentHead { segment: *number, term: *term, chain: chain.clone() })
+            );
+            retry(&name, || to.at.put(&name, text.clone())).await?;
+        }
+        self.checkpoints().copy_to(&to.checkpoints(), manifest).await?;
+        retry(IDENTITY, || to.at.put_once(IDENTITY, json(&identity))).await
     }
 
     /// All segments that are there, in order, each by itself: for looking at a ledger that may be broken.
@@ -370,6 +443,10 @@ fn term_name(term: Term) -> String {
 
 fn segment_name(number: u64) -> String {
     format!("{LEDGER}/segment-{number:08}.jsonl")
+}
+
+fn evaluation_name(step: u64) -> String {
+    format!("{EVALUATIONS}/step-{step:08}.json")
 }
 
 fn packing_name(hash: &str) -> String {

@@ -109,13 +109,16 @@ pub fn tail_of(tail: &Tail) -> v1::Tail {
 }
 
 fn share_of(share: v1::Share) -> Share {
-    let v1::Share { micro_batches, compute_ms, reduce_ms, poisoned, recomputed, state_digest } = share;
+    let v1::Share { micro_batches, compute_ms, reduce_ms, poisoned, recomputed, .. } = share;
+    let v1::Share { state_digest, data_ms, checkpoint_ms, .. } = share;
     let poisoned =
         poisoned.into_iter().map(|v1::Poisoned { micro_batch, samples }| Poisoned { micro_batch, samples });
     let recomputed = recomputed.into_iter().map(|twice| (twice.micro_batch, twice.digest));
     Share {
         micro_batches,
         compute_ms,
+        data_ms,
+        checkpoint_ms,
         reduce_ms,
         poisoned: poisoned.collect(),
         recomputed: recomputed.collect(),

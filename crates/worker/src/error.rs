@@ -45,10 +45,12 @@ pub enum WorkerError {
     #[error(transparent)]
     Feed(#[from] FeedError),
     /// The engine does not come back from what it does. The process must end, and another may take its place.
-    #[error("the engine was told to stop {} s ago and does not", waited.as_secs())]
+    #[error("the engine was told to stop {} s ago and does not ({doing:?})", waited.as_secs())]
     Stuck {
         /// For how long it was waited for.
         waited: std::time::Duration,
+        /// What it is in the middle of.
+        doing: wire::v1::Doing,
     },
     /// The engine cannot go on.
     #[error(transparent)]

@@ -1,6 +1,7 @@
 //! The feed: the run's micro-batches, read, packed, masked and collated ahead of the engine. What a micro-batch holds
 //! is a function of its index; this file only keeps the blocks that are needed close at hand.
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 
@@ -15,6 +16,8 @@ use crate::step::Place;
 
 /// Micro-batches that are ready before the engine asks.
 const AHEAD: usize = 4;
+/// Blocks are read so many micro-batches before the feed comes to them: storage may be far away.
+const PREFETCH: usize = 32;
 /// Data that cannot be turned into micro-batches.
 #[derive(Debug, Error)]
 pub enum FeedError {
@@ -139,14 +142,23 @@ impl Feed {
 }
 
 fn feed(materials: &Materials, place: &Place, step: u64, sender: &SyncSender<Fed>) {
-    for step in (step..materials.plan.train.steps).filter(|&step| !place.leaves_out(step)) {
+    let steps = (step..materials.plan.train.steps).filter(|&step| !place.leaves_out(step));
+    let mut wanted = steps.flat_map(|step| {
         let batch = materials.plan.step_micro_batches(step);
-        for index in materials.share(&place.deal, place.rank, step) {
-            let fed = materials.micro_batch(batch.phase, index).map(|fed| (index - batch.first, fed));
-            let failed = fed.is_err();
-            if sender.send(fed).is_err() || failed {
-                return;
-            }
+        let share = materials.share(&place.deal, place.rank, step);
+        share.into_iter().map(move |index| (batch.phase, batch.first, index))
+    });
+    let mut ahead = VecDeque::with_capacity(PREFETCH + 1);
+    loop {
+        for next in wanted.by_ref().take(PREFETCH + 1 - ahead.len()) {
+            materials.samples.prefetch(next.0, next.2);
+            ahead.push_back(next);
+        }
+        let Some((phase, first, index)) = ahead.pop_front() else { return };
+        let fed = materials.micro_batch(phase, index).map(|fed| (index - first, fed));
+        let failed = fed.is_err();
+        if sender.send(fed).is_err() || failed {
+            return;
         }
     }
 }

@@ -3,6 +3,7 @@
 
 use std::sync::Arc;
 use std::sync::mpsc::Receiver;
+use std::time::{Duration, Instant};
 
 use store::{PartName, RunStore, Tensor};
 use tokio::runtime::Handle;
@@ -67,6 +68,8 @@ pub(crate) struct Member {
     /// The last generation that the weights at hand were held or computed in.
     pub(crate) since: v1::Opening,
     pub(crate) progress: Arc<Progress>,
+    /// How long checkpoints have kept it from computing since the last step.
+    pub(crate) held_up: Duration,
     /// What was decided and may not be durable: a coordinator that comes back wants to know.
     pub(crate) told: Told,
 }
@@ -176,6 +179,7 @@ impl Member {
         report.measures.extend(held_out);
         let mut share = share.end(state_digest);
         share.reduce_ms = waited.as_secs_f64() * 1e3;
+        share.checkpoint_ms = std::mem::take(&mut self.held_up).as_secs_f64() * 1e3;
         Ok(Ok((report, share)))
     }
 
@@ -346,11 +350,15 @@ impl Member {
             self.say(worker_message::Kind::PartFailed(v1::PartFailed { step, reason }));
             return Ok(());
         }
+        let begun = Instant::now();
         let state_digest = self.engine.state_digest()?;
         let tensors = self.copy_part(index as usize, of as usize)?;
+        self.held_up += begun.elapsed();
+        tracing::debug!(step, held_up = ?begun.elapsed(), "the state is copied for a checkpoint");
         let (checkpoints, outbox) = (self.run.checkpoints(), self.outbox.clone());
+        let read_back = self.materials.plan().checkpoint.read_back;
         self.runtime.spawn(async move {
-            let stored = checkpoints.write_part(step, PartName { index, of }, tensors).await;
+            let stored = checkpoints.write_part(step, PartName { index, of }, tensors, read_back).await;
             let message = match stored {
                 Ok(part) => worker_message::Kind::PartStored(v1::PartStored {
                     step,

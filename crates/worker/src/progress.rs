@@ -10,6 +10,8 @@ use wire::v1::{Doing, Heartbeat};
 /// it answers.
 const SLOWER_THAN_EVER: u32 = 8;
 const SHORTEST_LIMIT: Duration = Duration::from_secs(10);
+/// Whoever waits for others comes back as soon as the connections are closed; a large state may be compared before.
+const COLLECTIVE: Duration = Duration::from_secs(30);
 /// What waits for storage, or has never computed yet.
 const UNKNOWN: Duration = Duration::from_secs(600);
 
@@ -72,16 +74,16 @@ impl Progress {
         self.state().called = None;
     }
 
-    /// For how long it has not answered, if that is too long.
-    pub(crate) fn stuck(&self) -> Option<Duration> {
+    /// For how long it has not answered and in what, if that is too long.
+    pub(crate) fn stuck(&self) -> Option<(Duration, Doing)> {
         let state = self.state();
         let limit = match (state.doing, state.longest) {
-            (Doing::Computing | Doing::Collective, Some(longest)) => {
-                (longest * SLOWER_THAN_EVER).max(SHORTEST_LIMIT)
-            }
+            (Doing::Computing, Some(longest)) => (longest * SLOWER_THAN_EVER).max(SHORTEST_LIMIT),
+            (Doing::Collective, _) => COLLECTIVE,
             _ => UNKNOWN,
         };
-        state.called.map(|called| called.elapsed()).filter(|waiting| *waiting > limit)
+        let waiting = state.called.map(|called| called.elapsed()).filter(|waiting| *waiting > limit);
+        waiting.map(|waiting| (waiting, state.doing))
     }
 }
 
@@ -104,7 +106,9 @@ mod tests {
         progress.now(Doing::Unspecified);
         assert_eq!(progress.stuck(), None, "storage has limits of its own");
         progress.now(Doing::Collective);
-        assert!(progress.stuck().is_some());
+        assert_eq!(progress.stuck(), None, "connections take a moment to close");
+        progress.state().called = Instant::now().checked_sub(COLLECTIVE * 2);
+        assert!(progress.stuck().is_some(), "also for a newcomer");
         progress.answer();
         assert_eq!(progress.stuck(), None);
         assert_eq!(progress.heartbeat().done, 4);

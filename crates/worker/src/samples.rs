@@ -9,6 +9,7 @@ use futures::future::try_join_all;
 use plan::{EpochOrder, SampleRef};
 use store::PackedBlock;
 use tokio::runtime::Handle;
+use tokio::sync::OnceCell;
 
 use crate::FeedError;
 use crate::stage::Stage;
@@ -16,30 +17,32 @@ use crate::stage::Stage;
 /// Decoded blocks are kept up to this many bytes. A worker's lanes times the window should fit.
 const CACHE_BYTES: usize = 2 << 30;
 
+/// A block by its stage, variant and number.
+type Key = (usize, u32, u32);
+/// Filled by whoever comes first; everybody else waits for that.
+type Slot = Arc<OnceCell<Arc<PackedBlock>>>;
+
 /// The samples of some stages, and the blocks of them that were read last.
 pub struct Samples {
-    pub(crate) stages: Vec<Stage>,
+    pub(crate) stages: Vec<Arc<Stage>>,
     runtime: Handle,
-    cache: Mutex<Cache>,
+    cache: Arc<Mutex<Cache>>,
 }
 
 #[derive(Default)]
 struct Cache {
     epoch: Option<((usize, u64), Arc<EpochOrder>)>,
-    /// By stage, variant and number.
-    blocks: BTreeMap<(usize, u32, u32), (u64, Arc<PackedBlock>)>,
+    /// With the time of their last use.
+    blocks: BTreeMap<Key, (u64, Slot)>,
     clock: u64,
+    /// Of those that are filled.
     bytes: usize,
 }
 
 impl Samples {
     /// Those of these stages; `runtime` reads their blocks.
     pub fn new(stages: Vec<Stage>, runtime: Handle) -> Self {
-        Samples { stages, runtime, cache: Mutex::default() }
-    }
-
-    fn cache(&self) -> std::sync::MutexGuard<'_, Cache> {
-        self.cache.lock().unwrap_or_else(PoisonError::into_inner)
+        Samples { stages: stages.into_iter().map(Arc::new).collect(), runtime, cache: Arc::default() }
     }
 
     /// Micro-batch `index` of a stage. Blocks on storage if its blocks are not cached.
@@ -47,11 +50,20 @@ impl Samples {
     /// # Errors
     /// If a block cannot be read, or is not what it was when the run began.
     pub fn micro_batch(&self, stage: usize, index: u64) -> Result<HostBatch, FeedError> {
-        let order = &self.stages[stage].order;
-        let (epoch, place) = order.locate(index);
-        let samples = self.epoch(stage, epoch).micro_batch(place);
-        let blocks = self.blocks(stage, order.variant_of(epoch) as u32, &samples)?;
+        let (epoch, samples, keys) = self.wanted(stage, index);
+        let blocks = self.runtime.block_on(try_join_all(keys.into_iter().map(|key| self.block(key))))?;
+        let blocks: BTreeMap<u32, Arc<PackedBlock>> = blocks.into_iter().collect();
         Ok(self.stages[stage].collate(epoch, &samples, |block| &blocks[&block]))
+    }
+
+    /// Begins to read the blocks of a micro-batch that will be wanted, and waits for nothing. What fails will fail again
+    /// where it is wanted.
+    pub(crate) fn prefetch(&self, stage: usize, index: u64) {
+        let (_, _, keys) = self.wanted(stage, index);
+        for key in keys {
+            let block = self.block(key);
+            self.runtime.spawn(async move { drop(block.await) });
+        }
     }
 
     /// The samples of micro-batch `index` of a stage.
@@ -60,66 +72,83 @@ impl Samples {
         self.epoch(stage, epoch).micro_batch(place)
     }
 
+    /// A micro-batch's epoch and samples, and the blocks that hold them, once each.
+    fn wanted(&self, stage: usize, index: u64) -> (u64, Vec<SampleRef>, Vec<Key>) {
+        let order = &self.stages[stage].order;
+        let (epoch, place) = order.locate(index);
+        let (samples, variant) =
+            (self.epoch(stage, epoch).micro_batch(place), order.variant_of(epoch) as u32);
+        let mut keys: Vec<Key> = samples.iter().map(|sample| (stage, variant, sample.block)).collect();
+        keys.sort_unstable();
+        keys.dedup();
+        (epoch, samples, keys)
+    }
+
     fn epoch(&self, stage: usize, epoch: u64) -> Arc<EpochOrder> {
-        if let Some((cached, order)) = &self.cache().epoch
+        if let Some((cached, order)) = &lock(&self.cache).epoch
             && *cached == (stage, epoch)
         {
             return order.clone();
         }
         let order = Arc::new(self.stages[stage].order.epoch(epoch));
-        self.cache().epoch = Some(((stage, epoch), order.clone()));
+        lock(&self.cache).epoch = Some(((stage, epoch), order.clone()));
         order
     }
 
-    fn blocks(
+    /// A block with its number: from the cache, from whoever is reading it already, or read now.
+    fn block(
         &self,
-        stage: usize,
-        variant: u32,
-        samples: &[SampleRef],
-    ) -> Result<BTreeMap<u32, Arc<PackedBlock>>, FeedError> {
-        let mut found = BTreeMap::new();
-        let mut missing: Vec<u32> = Vec::new();
-        {
-            let mut cache = self.cache();
-            cache.clock += 1;
-            let clock = cache.clock;
-            for sample in samples {
-                match cache.blocks.get_mut(&(stage, variant, sample.block)) {
-                    Some((used, packed)) => {
-                        *used = clock;
-                        found.insert(sample.block, packed.clone());
-                    }
-                    None => missing.push(sample.block),
-                }
-            }
+        key: Key,
+    ) -> impl Future<Output = Result<(u32, Arc<PackedBlock>), FeedError>> + Send + use<> {
+        let ((stage, variant, number), cache) = (key, self.cache.clone());
+        let (stage, slot) = (self.stages[stage].clone(), lock(&cache).slot(key));
+        async move {
+            let read = async || {
+                let block = stage.dataset.block(number as usize).await?;
+                // Packing takes milliseconds, and others want this thread.
+                let packing = tokio::task::spawn_blocking(move || stage.pack(variant, number, block));
+                let packed = Arc::new(packing.await.map_err(|_| FeedError::Broken)??);
+                lock(&cache).filled(key, &packed);
+                Ok::<_, FeedError>(packed)
+            };
+            let packed = slot.get_or_try_init(read).await?;
+            Ok((number, packed.clone()))
         }
-        missing.sort_unstable();
-        missing.dedup();
-        let dataset = &self.stages[stage].dataset;
-        let read = missing.iter().map(|&block| dataset.block(block as usize));
-        let read = self.runtime.block_on(try_join_all(read))?;
-        for (number, block) in missing.into_iter().zip(read) {
-            let packed = Arc::new(self.stages[stage].pack(variant, number, block)?);
-            self.cache().insert((stage, variant, number), packed.clone());
-            found.insert(number, packed);
-        }
-        Ok(found)
     }
 }
 
+fn lock(cache: &Mutex<Cache>) -> std::sync::MutexGuard<'_, Cache> {
+    cache.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
 impl Cache {
-    fn insert(&mut self, key: (usize, u32, u32), packed: Arc<PackedBlock>) {
-        self.bytes += bytes_of(&packed);
-        if let Some((_, old)) = self.blocks.insert(key, (self.clock, packed)) {
-            self.bytes -= bytes_of(&old);
-        }
-        while self.bytes > CACHE_BYTES && self.blocks.len() > 1 {
-            let oldest = self.blocks.iter().min_by_key(|(_, (used, _))| *used).map(|(&key, _)| key);
-            if let Some((_, evicted)) = oldest.and_then(|key| self.blocks.remove(&key)) {
-                self.bytes -= bytes_of(&evicted);
+    fn slot(&mut self, key: Key) -> Slot {
+        self.clock += 1;
+        let (used, slot) = self.blocks.entry(key).or_default();
+        *used = self.clock;
+        slot.clone()
+    }
+
+    /// Counts a block that is there now, and forgets those that were used longest ago.
+    fn filled(&mut self, key: Key, packed: &PackedBlock) {
+        self.bytes += bytes_of(packed);
+        let oldest_first: BTreeMap<u64, (Key, usize)> = match self.bytes > CACHE_BYTES {
+            false => return,
+            true => self.blocks.iter().filter(|(other, _)| **other != key).filter_map(in_order).collect(),
+        };
+        for (oldest, bytes) in oldest_first.into_values() {
+            if self.bytes <= CACHE_BYTES {
+                return;
             }
+            self.blocks.remove(&oldest);
+            self.bytes -= bytes;
         }
     }
+}
+
+/// The last use of a block that is filled, and how large it is.
+fn in_order((key, (used, slot)): (&Key, &(u64, Slot))) -> Option<(u64, (Key, usize))> {
+    Some((*used, (*key, bytes_of(slot.get()?))))
 }
 
 fn bytes_of(packed: &PackedBlock) -> usize {

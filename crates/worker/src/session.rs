@@ -70,17 +70,17 @@ where
     let progress = session.progress.clone();
     tokio::select! {
         served = session.serve() => served,
-        waited = watch_over(&progress) => Err(WorkerError::Stuck { waited }),
+        (waited, doing) = watch_over(&progress) => Err(WorkerError::Stuck { waited, doing }),
     }
 }
 
 /// Ends when the member's thread does not answer.
-async fn watch_over(progress: &Progress) -> Duration {
+async fn watch_over(progress: &Progress) -> (Duration, v1::Doing) {
     let mut clock = tokio::time::interval(Duration::from_secs(1));
     loop {
         clock.tick().await;
-        if let Some(waited) = progress.stuck() {
-            return waited;
+        if let Some(stuck) = progress.stuck() {
+            return stuck;
         }
     }
 }
@@ -272,6 +272,7 @@ impl Session {
                 term: 0,
                 since: v1::Opening::default(),
                 progress,
+                held_up: Duration::ZERO,
                 told: Told::default(),
             }
             .serve()

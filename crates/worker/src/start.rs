@@ -38,7 +38,7 @@ pub(crate) async fn read(
     runtime: Handle,
 ) -> Result<Started, WorkerError> {
     let plan = RunPlan::parse(SOURCE, &welcome.plan, &[])?;
-    let dataset = Dataset::open(&plan.data.dataset).await?.weighted(&plan.data.weights)?;
+    let dataset = Dataset::of_run(&plan.data).await?;
     let run = RunStore::open(&welcome.run_store)?;
     let family = families::find(&plan.model.family)?;
     let protocol = |reason: String| WorkerError::Protocol { url: coordinator.to_owned(), reason };

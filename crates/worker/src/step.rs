@@ -95,6 +95,7 @@ impl<'a> Share<'a> {
         let took = self.progress.computed();
         self.said.micro_batches += 1;
         self.said.compute_ms += (waited + took).as_secs_f64() * 1e3;
+        self.said.data_ms += waited.as_secs_f64() * 1e3;
         self.say_digest(index, computed.digest);
         if !computed.usable && self.said.poisoned.len() < NAMED {
             let samples = self.materials.samples_of(self.step, index);

@@ -1,6 +1,7 @@
 //! `cargo xtask bench`: how fast the project is and how well its models learn, beside other tools in the same run.
 //! Knows the order of the measurements and what is to be reached; how each is made is in the files below.
 
+mod checkpoint;
 mod commit;
 mod curves;
 pub mod facts;
@@ -19,6 +20,7 @@ use serde_json::{Value, json};
 use crate::shell::{Failure, Outcome, cargo, failed, output, run as run_command};
 use crate::tidy::workspace::Workspace;
 use crate::venv::{Found, Venv};
+use checkpoint::CheckpointArgs;
 use commit::CommitArgs;
 use curves::CurvesArgs;
 use inputs::Inputs;
@@ -47,6 +49,11 @@ pub enum Bench {
     /// What votes, exact sums and hashes cost beside the rest of a RoBERTa-base step
     #[command(after_help = "Example: cargo xtask bench commit --out tests/benchmarks/results/commit.json")]
     Commit(CommitArgs),
+    /// What checkpoints cost: stall, throughput, memory, to a folder and to an S3 server, beside PyTorch
+    #[command(
+        after_help = "Example: cargo xtask bench checkpoint --out tests/benchmarks/results/checkpoint.json"
+    )]
+    Checkpoint(CheckpointArgs),
 }
 
 /// Arguments of `cargo xtask bench prepare`.
@@ -83,6 +90,7 @@ pub fn run(root: &Path, what: &Bench) -> Outcome<()> {
         Bench::Curves(arguments) => curves::run(root, arguments),
         Bench::Coordinator(arguments) => load::run(root, arguments),
         Bench::Commit(arguments) => commit::run(root, arguments),
+        Bench::Checkpoint(arguments) => checkpoint::run(root, arguments),
     }
 }
 

@@ -349,7 +349,14 @@ impl<'a> Chaos<'a> {
         let _ = self.coordinator.wait();
         for supervisor in &mut self.supervisors {
             signal(&supervisor.id().to_string(), "TERM");
-            let _ = supervisor.wait();
+        }
+        let begun = Instant::now();
+        while self.supervisors.iter_mut().any(|child| matches!(child.try_wait(), Ok(None))) {
+            if begun.elapsed() > HANGS {
+                println!("a worker does not go; it is killed");
+                self.supervisors.iter_mut().for_each(|child| drop(child.kill()));
+            }
+            std::thread::sleep(Duration::from_millis(50));
         }
     }
 

@@ -11,7 +11,7 @@ const TORCH: (&str, Option<&str>) = ("torch", Some("2.11.0"));
 /// Any release will do: only the interpreter's side of torch uses it.
 const NUMPY: (&str, Option<&str>) = ("numpy", None);
 /// What tests compare against, at the versions that they were written with.
-const REFERENCE: [(&str, Option<&str>); 8] = [
+const REFERENCE: [(&str, Option<&str>); 11] = [
     ("transformers", Some("5.23.0")),
     ("safetensors", Some("0.8.0")),
     ("pyarrow", Some("26.0.1")),
@@ -20,7 +20,13 @@ const REFERENCE: [(&str, Option<&str>); 8] = [
     ("polars", Some("2.1.0")),
     ("sentencepiece", Some("0.2.3")),
     ("protobuf", None),
+    // An S3 server.
+    ("moto", Some("5.2.5")),
+    ("flask", None),
+    ("flask-cors", None),
 ];
+/// A server that speaks Azure's protocol; the last release for the Node.js that distributions have.
+const AZURITE: &str = "3.35.0";
 
 /// The lowest interpreter for libtorch alone, and with the reference packages.
 const PYTHON: (u32, u32) = (3, 10);
@@ -44,6 +50,7 @@ pub fn run(root: &Path, reference: bool) -> Outcome<()> {
         changed |= install(&venv, "libtorch", &[TORCH, NUMPY])?;
         if reference {
             changed |= install(&venv, "the packages that tests compare against", &REFERENCE)?;
+            changed |= install_azurite(&venv)?;
         }
         changed |= link(&venv)?;
         if !changed {
@@ -153,6 +160,25 @@ fn install(venv: &Venv, what: &str, wanted: &[(&str, Option<&str>)]) -> Outcome<
         return Ok(true);
     }
     failed(format!("pip succeeded and {} is not there; remove .venv and run setup again", still.join(", ")))
+}
+
+/// Installs what runs on Node.js, where that is; says whether it had to.
+fn install_azurite(venv: &Venv) -> Outcome<bool> {
+    let dir = venv.dir().join("node");
+    // npm writes its list last.
+    let list = fs::read_to_string(dir.join("node_modules/.package-lock.json")).unwrap_or_default();
+    if list.contains(&format!("\"node_modules/azurite\": {{\n      \"version\": \"{AZURITE}\"")) {
+        return Ok(false);
+    }
+    if output(foreign("npm").arg("--version")).is_none() {
+        println!("setup: there is no npm, so tests against Azurite will be skipped");
+        return Ok(false);
+    }
+    println!("setup: installing azurite {AZURITE}");
+    let mut npm = foreign("npm");
+    npm.args(["install", "--silent", "--no-audit", "--no-fund", "--prefix"]).arg(&dir);
+    run_command(npm.arg(format!("azurite@{AZURITE}")))?;
+    Ok(true)
 }
 
 /// The packages of a list that are missing, as an installer wants them named.

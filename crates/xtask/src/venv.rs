@@ -58,8 +58,10 @@ impl Venv {
     /// Looks for a package; without a version any will do. A local suffix of the version (`+cu130`) is fine.
     pub fn find(&self, name: &str, version: Option<&str>) -> Found {
         let mut found = Found::Missing;
+        // Records are named by the rules for files, where `-` separates the version.
+        let name = name.replace('-', "_");
         for (path, package, has) in self.packages() {
-            if package.eq_ignore_ascii_case(name) {
+            if package.eq_ignore_ascii_case(&name) {
                 if !is_complete(&path) {
                     return Found::Half;
                 }

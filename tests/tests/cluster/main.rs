@@ -5,3 +5,4 @@ mod elastic;
 mod export;
 mod families;
 mod mistakes;
+mod storage;

@@ -1,8 +1,13 @@
-//! `cloze checkpoints`: what is stored of a run, and whether it is whole.
+//! `cloze checkpoints`: what is stored of a run, whether it is whole, and which of it stays.
+
+mod copy;
+
+use std::time::Duration;
 
 use clap::{Args, Subcommand};
-use serde_json::json;
-use store::{CheckpointEntry, CheckpointState, RunStore};
+use plan::RunPlan;
+use serde_json::{Value, json};
+use store::{CheckpointEntry, CheckpointState, Retention, RunStore};
 
 use crate::failure::Failure;
 use crate::show::thousands;
@@ -28,8 +33,43 @@ enum Action {
     Verify {
         /// The run's place: a path or URL.
         run: String,
+        /// Print JSON.
+        #[arg(long)]
+        json: bool,
     },
+    /// Delete what the run's configuration does not keep, and what killed writers have left behind.
+    Prune(PruneArguments),
+    /// Make a run of its own of everything up to a checkpoint; nothing damaged is copied.
+    Copy(copy::Arguments),
 }
+
+#[derive(Debug, Args)]
+#[command(after_help = "Example: cloze checkpoints prune runs/tiny --keep 1 --dry-run")]
+struct PruneArguments {
+    /// The run's place: a path or URL.
+    run: String,
+    /// How many of the newest stay; default: checkpoint.keep.
+    #[arg(long, value_parser = clap::value_parser!(u32).range(1..))]
+    keep: Option<u32>,
+    /// Those of every so many steps stay; default: checkpoint.keep_every.
+    #[arg(long)]
+    keep_every: Option<u64>,
+    /// How many of the best stay; default: checkpoint.keep_best.
+    #[arg(long)]
+    keep_best: Option<u32>,
+    /// Which measure of the evaluation tells the best; default: checkpoint.best_by.
+    #[arg(long, value_name = "MEASURE")]
+    best_by: Option<String>,
+    /// Only say what would be deleted.
+    #[arg(long)]
+    dry_run: bool,
+    /// Print JSON.
+    #[arg(long)]
+    json: bool,
+}
+
+/// What lies about unfinished for so long belongs to nobody.
+const ORPHAN: Duration = Duration::from_secs(3_600);
 
 /// Runs the command.
 pub async fn run(arguments: Arguments) -> Result<(), Failure> {
@@ -40,8 +80,41 @@ pub async fn run(arguments: Arguments) -> Result<(), Failure> {
             }
             Ok(())
         }
-        Action::Verify { run } => verify(&run).await,
+        Action::Verify { run, json } => verify(&run, json).await,
+        Action::Prune(arguments) => prune(arguments).await,
+        Action::Copy(arguments) => copy::run(arguments).await,
     }
+}
+
+async fn prune(arguments: PruneArguments) -> Result<(), Failure> {
+    let run = open(&arguments.run).await?;
+    let plan = RunPlan::parse("plan.toml", &run.plan().await?, &[])?;
+    let said = Retention::from(&plan.checkpoint);
+    let retention = Retention {
+        last: arguments.keep.unwrap_or(said.last),
+        every: arguments.keep_every.unwrap_or(said.every),
+        best: arguments.keep_best.unwrap_or(said.best),
+        best_by: arguments.best_by.unwrap_or(said.best_by),
+        keep: None,
+    };
+    let checkpoints = run.checkpoints();
+    let steps = match arguments.dry_run {
+        true => checkpoints.doomed(&retention).await?,
+        false => {
+            run.location().remove_unfinished(ORPHAN)?;
+            checkpoints.prune(&retention).await?
+        }
+    };
+    if arguments.json {
+        println!("{}", json!({ "deleted": !arguments.dry_run, "steps": steps }));
+        return Ok(());
+    }
+    let done = if arguments.dry_run { "would be deleted" } else { "deleted" };
+    steps.iter().for_each(|step| println!("step {step:>8}  {done}"));
+    if steps.is_empty() {
+        println!("nothing to delete");
+    }
+    Ok(())
 }
 
 /// Opens a run that must exist.
@@ -65,25 +138,23 @@ pub async fn open(place: &str) -> Result<RunStore, Failure> {
     }
 }
 
-async fn verify(place: &str) -> Result<(), Failure> {
+async fn verify(place: &str, as_json: bool) -> Result<(), Failure> {
     let checkpoints = open(place).await?.checkpoints();
     let mut damaged = 0;
     for entry in checkpoints.list().await? {
-        let verdict = match &entry.state {
+        let (state, verdict) = match &entry.state {
             CheckpointState::Whole(manifest) => match checkpoints.verify(manifest).await {
-                Ok(()) => "every byte as written".to_owned(),
-                Err(error) => {
-                    damaged += 1;
-                    error.to_string()
-                }
+                Ok(()) => ("whole", "every byte as written".to_owned()),
+                Err(error) => ("damaged", error.to_string()),
             },
-            CheckpointState::Unfinished => "unfinished".to_owned(),
-            CheckpointState::Damaged(reason) => {
-                damaged += 1;
-                reason.clone()
-            }
+            CheckpointState::Unfinished => ("unfinished", "unfinished".to_owned()),
+            CheckpointState::Damaged(reason) => ("damaged", reason.clone()),
         };
-        println!("step {:>8}  {verdict}", entry.step);
+        damaged += usize::from(state == "damaged");
+        match as_json {
+            true => println!("{}", json!({ "step": entry.step, "state": state, "detail": verdict })),
+            false => println!("step {:>8}  {verdict}", entry.step),
+        }
     }
     match damaged {
         0 => Ok(()),
@@ -106,7 +177,7 @@ fn loss(loss: Option<f64>) -> String {
     loss.map_or_else(String::new, |loss| format!(", loss {loss:.4}"))
 }
 
-fn as_json(entry: &CheckpointEntry) -> serde_json::Value {
+fn as_json(entry: &CheckpointEntry) -> Value {
     let (state, detail) = match &entry.state {
         CheckpointState::Whole(manifest) => ("whole", json!(manifest.state_digest)),
         CheckpointState::Unfinished => ("unfinished", json!(null)),

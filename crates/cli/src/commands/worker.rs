@@ -29,7 +29,7 @@ pub struct Arguments {
 pub async fn run(arguments: Arguments) -> Result<(), Failure> {
     let mut terminate =
         signal(SignalKind::terminate()).map_err(|error| Failure::failed(format!("no signals: {error}")))?;
-    let mut row = Row::begin();
+    let (mut row, mut leaving) = (Row::begin(), false);
     loop {
         let mut command = engine::command()?;
         command.args(["worker", "--coordinator", &arguments.coordinator, "--device", &arguments.device]);
@@ -44,6 +44,7 @@ pub async fn run(arguments: Arguments) -> Result<(), Failure> {
             status = child.wait() => status,
             _ = terminate.recv() => {
                 // A clean leave: the engine finishes the step and says goodbye.
+                leaving = true;
                 if let Some(id) = child.id() {
                     let id = id.to_string();
                     let _ = tokio::process::Command::new("kill").args(["-TERM", &id]).status().await;
@@ -57,6 +58,9 @@ pub async fn run(arguments: Arguments) -> Result<(), Failure> {
             Some(0) => return Ok(()),
             // It has said itself what is wrong; trying again would not help.
             Some(code) => return Err(Failure::of_process(code)),
+            None if leaving => {
+                return Err(Failure::failed(format!("the engine died while it was leaving: {status}")));
+            }
             // It was killed: a new one takes its place, and gets the weights from the others.
             None => tracing::warn!(%status, "the engine died; a new one starts"),
         }

@@ -157,7 +157,7 @@ impl Ledger {
         if self.phase == Phase::Done {
             return;
         }
-        self.last = Some(report);
+        self.last = Some(self.with_waits(report));
         self.clear_votes();
         for member in &open.members {
             self.workers.get_mut(member).expect("a member is a worker").applied = Some(self.step);

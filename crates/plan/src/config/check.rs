@@ -92,7 +92,30 @@ fn once(plan: &RunPlan, scope: &Scope) -> Checked {
             return scope.no(key, "must be at least 1");
         }
     }
+    if !(plan.data.cache_gb > 0.0 && plan.data.cache_gb.is_finite()) {
+        return scope.no("data.cache_gb", format!("is {}; it must be above 0", plan.data.cache_gb));
+    }
+    if plan.checkpoint.keep_best > 0 {
+        best(plan, scope)?;
+    }
     cluster(plan, scope)
+}
+
+/// A checkpoint can only be among the best if held-out samples were looked at with its weights.
+fn best(plan: &RunPlan, scope: &Scope) -> Checked {
+    let Some(evaluation) = &plan.evaluation else {
+        return scope
+            .no("checkpoint.keep_best", "needs [evaluation]: the best are those of the lowest loss there");
+    };
+    let (checkpoints, evaluations) = (plan.checkpoint.every, evaluation.every);
+    if !checkpoints.is_multiple_of(evaluations) && !evaluations.is_multiple_of(checkpoints) {
+        let reason = format!(
+            "needs evaluations at the steps of checkpoints: make evaluation.every = {evaluations} a divisor or a \
+             multiple of checkpoint.every = {checkpoints}"
+        );
+        return scope.no("checkpoint.keep_best", reason);
+    }
+    Ok(())
 }
 
 fn cluster(plan: &RunPlan, scope: &Scope) -> Checked {

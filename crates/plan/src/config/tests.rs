@@ -118,9 +118,18 @@ fn overrides_replace_what_the_text_says() {
 fn the_recipe_hash_ignores_places_but_not_numbers() {
     let hash = |pair: &str| read(TEXT, &[pair]).unwrap().recipe_hash();
     let base = hash("run.name=other");
-    for same in
-        ["checkpoint.every=7", "data.dataset=elsewhere", "cluster.min_workers=2", "evaluation.dataset=held"]
-    {
+    for same in [
+        "checkpoint.every=7",
+        "checkpoint.keep_every=7",
+        "checkpoint.read_back=false",
+        "data.dataset=elsewhere",
+        "data.replicas=[\"a\"]",
+        "data.cache=b",
+        "data.cache_gb=2",
+        "run.unfenced=true",
+        "cluster.min_workers=2",
+        "evaluation.dataset=held",
+    ] {
         assert_eq!(hash(same), base, "{same}");
     }
     for other in [

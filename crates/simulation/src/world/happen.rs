@@ -271,6 +271,8 @@ impl<O: Observer> World<O> {
         Share {
             micro_batches: membership.share(self.scenario.settings.batches.of(step).count).len() as u64,
             compute_ms: state.computes as f64,
+            data_ms: 0.0,
+            checkpoint_ms: 0.0,
             reduce_ms: (self.now - state.waits_since) as f64,
             poisoned: Vec::new(),
             recomputed: twice.into_iter().collect(),

@@ -55,6 +55,9 @@ pub struct CheckpointManifest {
     pub term: Term,
     /// Hash of all that decides the weights.
     pub recipe_hash: String,
+    /// The root of all randomness.
+    #[serde(default)]
+    pub seed: u64,
     /// Hash of the dataset.
     pub dataset_hash: String,
     /// Hash of the tokenizer.

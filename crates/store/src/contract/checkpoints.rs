@@ -8,7 +8,9 @@ use proptest::prelude::*;
 
 use super::faulty::Faulty;
 use super::{checkpoint, claim, cut, everywhere, flip, parts, path, state};
-use crate::{CheckpointManifest, CheckpointState, Location, PartName, RunStore, StoreError, Tensor, Term};
+use crate::{
+    CheckpointManifest, CheckpointState, Location, PartName, Retention, RunStore, StoreError, Tensor, Term,
+};
 
 async fn started(run: &RunStore) -> Term {
     run.claim(&claim("recipe")).await.unwrap()
@@ -54,8 +56,11 @@ async fn a_part_larger_than_one_request_comes_back_to_the_bit() {
         let small = Tensor { name: "a".into(), shape: vec![], bytes: vec![1; 4].into() };
         let large = Tensor { name: "b".into(), shape: vec![values], bytes: bytes.into() };
         let tensors = vec![small, large];
-        let part =
-            run.checkpoints().write_part(5, PartName { index: 0, of: 1 }, tensors.clone()).await.unwrap();
+        let part = run
+            .checkpoints()
+            .write_part(5, PartName { index: 0, of: 1 }, tensors.clone(), true)
+            .await
+            .unwrap();
         let manifest = CheckpointManifest { parts: vec![part], ..parts(&run, term, 9, 1).await };
         run.checkpoints().commit(&CheckpointManifest { step: 5, ..manifest.clone() }).await.unwrap();
         run.checkpoints().verify(&CheckpointManifest { step: 5, ..manifest.clone() }).await.unwrap();
@@ -218,12 +223,12 @@ async fn a_stale_worker_cannot_spoil_a_committed_part_and_a_good_one_heals_it() 
         let term = started(&run).await;
         let manifest = checkpoint(&run, term, 10, 1).await;
         let only = PartName { index: 0, of: 1 };
-        let stale = run.checkpoints().write_part(10, only, state(11)).await;
+        let stale = run.checkpoints().write_part(10, only, state(11), true).await;
         assert!(matches!(stale, Err(StoreError::Fenced { .. })), "{stale:?}");
         run.checkpoints().verify(&manifest).await.unwrap();
 
         flip(&run, &path(10, &manifest.parts[0].name), 999).await;
-        run.checkpoints().write_part(10, only, state(10)).await.unwrap();
+        run.checkpoints().write_part(10, only, state(10), true).await.unwrap();
         assert_eq!(resumed(&run).await, (Some(10), vec![]));
     })
     .await;
@@ -257,12 +262,36 @@ async fn pruning_leaves_no_trace_of_what_it_deletes() {
             checkpoint(&run, term, step, 2).await;
         }
         parts(&run, term, 6, 2).await;
-        assert_eq!(run.checkpoints().prune(2, Some(1)).await.unwrap(), [2, 3]);
+        assert_eq!(run.checkpoints().prune(&newest(2, Some(1))).await.unwrap(), [2, 3]);
         let left = run.location().list("checkpoints").await.unwrap();
         let steps: BTreeSet<_> = left.iter().map(|(name, _)| name.split('/').nth(1).unwrap()).collect();
         assert_eq!(steps.len(), 4, "{left:?}");
-        assert_eq!(run.checkpoints().prune(0, None).await.unwrap(), [1, 4]);
+        assert_eq!(run.checkpoints().prune(&newest(0, None)).await.unwrap(), [1, 4]);
         assert_eq!(resumed(&run).await, (Some(5), vec![]));
+    })
+    .await;
+}
+
+fn newest(last: u32, keep: Option<u64>) -> Retention {
+    Retention { last, keep, ..Retention::default() }
+}
+
+#[tokio::test]
+async fn milestones_and_the_best_outlive_the_newest() {
+    everywhere(async |run| {
+        let term = started(&run).await;
+        for (step, loss) in [(1, 3.0), (2, 1.0), (3, 2.0), (4, f64::NAN), (5, 1.0), (6, 9.0), (7, 8.0)] {
+            checkpoint(&run, term, step, 1).await;
+            let measures = [("mlm".to_owned(), loss), ("mlm_accuracy".to_owned(), loss / 10.0)].into();
+            run.put_evaluation(step, &measures).await.unwrap();
+        }
+        let keep = Retention { last: 1, every: 3, best: 2, best_by: "mlm".into(), keep: None };
+        // 3 and 6 are milestones, 2 and 5 the best; of step 4 nothing can be said.
+        assert_eq!(run.checkpoints().doomed(&keep).await.unwrap(), [1, 4]);
+        let accurate = Retention { best_by: "mlm_accuracy".into(), every: 0, ..keep.clone() };
+        assert_eq!(run.checkpoints().doomed(&accurate).await.unwrap(), [1, 2, 3, 4, 5]);
+        assert_eq!(run.checkpoints().prune(&keep).await.unwrap(), [1, 4]);
+        assert!(run.checkpoints().prune(&keep).await.unwrap().is_empty());
     })
     .await;
 }
@@ -281,7 +310,7 @@ async fn check_pruning(kinds: &[i32], last: u32, keep: u64) {
     }
     let whole = kinds.iter().filter(|&&kind| kind == 2).count();
     let kept = whole.min(last.max(1) as usize);
-    let pruned = run.checkpoints().prune(last, Some(keep)).await.unwrap();
+    let pruned = run.checkpoints().prune(&newest(last, Some(keep))).await.unwrap();
     for (step, &kind) in (0..).zip(kinds) {
         let newer = kinds[step as usize + 1..].iter().filter(|&&kind| kind == 2).count();
         let enough = if kind == 0 { 1 } else { kept };
@@ -291,6 +320,31 @@ async fn check_pruning(kinds: &[i32], last: u32, keep: u64) {
     let left: Vec<u64> = run.checkpoints().list().await.unwrap().iter().map(|entry| entry.step).collect();
     let expected: Vec<u64> = (0..kinds.len() as u64).filter(|step| !pruned.contains(step)).collect();
     assert_eq!(left, expected);
+}
+
+#[tokio::test]
+async fn a_copy_is_a_run_of_its_own_and_nothing_damaged_is_copied() {
+    everywhere(async |run| {
+        let term = started(&run).await;
+        run.put_plan("a = 1\n").await.unwrap();
+        run.append_ledger(term, 0, "", "{}\n").await.unwrap();
+        let manifest = checkpoint(&run, term, 5, 2).await;
+        let record = run.ledger().await.unwrap();
+        let to = RunStore::at(run.location().child("copy"));
+        run.copy_to(&to, &manifest, &record).await.unwrap();
+        assert_eq!(to.identity().await.unwrap(), run.identity().await.unwrap());
+        assert_eq!(resumed(&to).await, (Some(5), vec![]));
+        assert_eq!(to.ledger().await.unwrap(), record);
+        assert_eq!(to.claim(&claim("recipe")).await.unwrap(), Term(term.0 + 1));
+        let error = run.copy_to(&to, &manifest, &record).await.unwrap_err();
+        assert!(error.is_bad_input(), "{error}");
+        flip(&run, &path(5, &manifest.parts[1].name), 700).await;
+        let other = RunStore::at(run.location().child("other"));
+        let error = run.copy_to(&other, &manifest, &record).await.unwrap_err();
+        assert!(matches!(error, StoreError::Damaged { .. }), "{error}");
+        assert!(matches!(other.identity().await, Err(StoreError::NotFound { .. })), "half a copy is no run");
+    })
+    .await;
 }
 
 proptest! {
@@ -311,7 +365,7 @@ async fn history(run: &RunStore, term: Term) -> Result<(), StoreError> {
         let (of, mut written) = (2, Vec::new());
         for index in 0..of {
             let slice = state(step).into_iter().skip(index as usize).step_by(2).collect();
-            written.push(run.checkpoints().write_part(step, PartName { index, of }, slice).await?);
+            written.push(run.checkpoints().write_part(step, PartName { index, of }, slice, true).await?);
         }
         let manifest = run.checkpoints().manifest(10).await;
         let manifest = match manifest {
@@ -321,7 +375,7 @@ async fn history(run: &RunStore, term: Term) -> Result<(), StoreError> {
             Err(error) => return Err(error),
         };
         run.checkpoints().commit(&manifest).await?;
-        run.checkpoints().prune(1, Some(10)).await?;
+        run.checkpoints().prune(&newest(1, Some(10))).await?;
     }
     Ok(())
 }
@@ -331,7 +385,7 @@ async fn a_crash_after_any_write_leaves_a_checkpoint_that_is_never_older_than_be
     let (mut crashes, mut best) = (0, 10);
     loop {
         let store = Faulty::default();
-        let run = RunStore::at(Location::of(Arc::new(store.clone())));
+        let run = RunStore::at(Location::of(Arc::new(store.clone()), ""));
         let term = started(&run).await;
         checkpoint(&run, term, 10, 2).await;
         store.crash_after(crashes);
@@ -357,7 +411,7 @@ async fn a_crash_after_any_write_leaves_a_checkpoint_that_is_never_older_than_be
 #[tokio::test(start_paused = true)]
 async fn a_failing_service_is_no_reason_to_take_an_older_checkpoint() {
     let store = Faulty::default();
-    let run = RunStore::at(Location::of(Arc::new(store.clone())));
+    let run = RunStore::at(Location::of(Arc::new(store.clone()), ""));
     let term = started(&run).await;
     store.lose_answers(3);
     checkpoint(&run, term, 10, 2).await;
@@ -374,9 +428,9 @@ fn futures_can_move_between_threads() {
     fn check<T: Send>(_: T) {}
     let run = RunStore::at(Location::memory());
     let checkpoints = run.checkpoints();
-    check(checkpoints.write_part(1, PartName { index: 0, of: 1 }, vec![]));
+    check(checkpoints.write_part(1, PartName { index: 0, of: 1 }, vec![], true));
     check(checkpoints.newest_verified());
-    check(checkpoints.prune(1, None));
+    check(checkpoints.prune(&newest(1, None)));
     check(run.claim(&claim("recipe")));
     check(run.append_ledger(Term(1), 0, "", ""));
     check(run.ledger());

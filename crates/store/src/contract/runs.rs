@@ -5,6 +5,7 @@ use std::sync::Arc;
 use futures::future::join_all;
 
 use super::faulty::Faulty;
+use super::services::without_conditions;
 use super::{claim, cut, everywhere, flip};
 use crate::{Location, Packing, RunStore, StoreError, Term};
 
@@ -26,6 +27,17 @@ async fn of_many_that_create_an_object_one_does() {
         assert_eq!(place.size("a/c").await.unwrap(), None);
     })
     .await;
+}
+
+#[tokio::test]
+async fn storage_that_keeps_no_conditions_is_found_out_and_others_pass() {
+    everywhere(async |run| {
+        run.location().probe_conditions().await.unwrap();
+        assert!(run.location().list("").await.unwrap().is_empty(), "the probe leaves nothing behind");
+    })
+    .await;
+    let error = without_conditions().probe_conditions().await.unwrap_err();
+    assert!(error.is_bad_input() && error.to_string().contains("run.unfenced"), "{error}");
 }
 
 #[tokio::test]
@@ -161,7 +173,7 @@ async fn a_damaged_ledger_is_named() {
 #[tokio::test(start_paused = true)]
 async fn a_write_whose_answer_was_lost_is_not_taken_for_somebody_elses() {
     let store = Faulty::default();
-    let run = RunStore::at(Location::of(Arc::new(store.clone())));
+    let run = RunStore::at(Location::of(Arc::new(store.clone()), ""));
     store.lose_answers(3);
     let term = run.claim(&claim("recipe")).await.unwrap();
     assert_eq!(term, Term(1));

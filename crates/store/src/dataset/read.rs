@@ -1,6 +1,7 @@
 //! Reading a dataset: one request per block, checked before it is decoded. Knows nothing of who asks.
 
 use std::collections::BTreeMap;
+use std::path::Path as FsPath;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -8,9 +9,9 @@ use corpus::{DocRow, SentenceLens, Tokenizer, Vocabulary, Weights};
 
 use super::MANIFEST;
 use super::manifest::{File, Manifest, Source};
-use super::shard::{ShardFile, checked, missing_part};
+use super::shard::{Elsewhere, ShardFile, checked, missing_part};
 use crate::retry::retry;
-use crate::{Location, StoreError};
+use crate::{BlockCache, Location, StoreError};
 
 /// A prepared dataset. Clones share what was read of it.
 #[derive(Clone, Debug)]
@@ -45,6 +46,43 @@ impl Dataset {
             }
             _ => Self::open_at(Location::open(place)?, MANIFEST).await,
         }
+    }
+
+    /// Opens the dataset that a run is for: with its weights, its replicas, and a cache of what lies on other machines.
+    ///
+    /// # Errors
+    /// As [`Dataset::open`], and [`Dataset::weighted`].
+    pub async fn of_run(data: &plan::Data) -> Result<Self, StoreError> {
+        let places: Vec<&String> = std::iter::once(&data.dataset).chain(&data.replicas).collect();
+        let mut opened = Self::open(places[0]).await;
+        for replica in &places[1..] {
+            let Err(error) = &opened else { break };
+            tracing::warn!(%error, replica, "the dataset is opened at a replica");
+            if let Ok(found) = Self::open(replica).await {
+                opened = Ok(found);
+            }
+        }
+        let dataset = opened?;
+        let mut elsewhere = Elsewhere::default();
+        for place in places.into_iter().filter(|place| Location::may_exist(place)) {
+            let folder = place.strip_suffix(".json").and_then(|name| name.rsplit_once('/'));
+            elsewhere.replicas.push(Location::open(folder.map_or(place.as_str(), |(folder, _)| folder))?);
+        }
+        let here = dataset.inner.at.place("");
+        elsewhere.replicas.retain(|replica| replica.place("") != here);
+        if let Some(folder) = data.cache.as_ref().filter(|_| !dataset.inner.at.is_local()) {
+            elsewhere.cache = Some(BlockCache::open(FsPath::new(folder), (data.cache_gb * 1e9) as u64)?);
+        }
+        dataset.with(&elsewhere).weighted(&data.weights)
+    }
+
+    fn with(self, elsewhere: &Elsewhere) -> Self {
+        let Inner { at, manifest, blocks, tokens, docs } = &*self.inner;
+        let with = |files: &[ShardFile]| files.iter().map(|file| file.with(elsewhere.clone())).collect();
+        let (tokens, docs) = (with(tokens), with(docs));
+        let inner =
+            Inner { at: at.clone(), manifest: manifest.clone(), blocks: blocks.clone(), tokens, docs };
+        Dataset { inner: Arc::new(inner), weights: self.weights }
     }
 
     /// Opens a dataset at a location by the name of its manifest.

@@ -17,20 +17,26 @@ use tokio::sync::OnceCell;
 use super::hex;
 use super::manifest::{File, Span};
 use crate::retry::retry;
-use crate::{Location, StoreError};
+use crate::{BlockCache, Location, StoreError};
 
 /// A file of texts or of tokens, as the manifest describes it.
 #[derive(Debug)]
 pub struct ShardFile {
     at: Location,
     file: File,
+    elsewhere: Elsewhere,
     footer: OnceCell<ArrowReaderMetadata>,
 }
 
 impl ShardFile {
     /// The file `file` of a dataset at `at`. Nothing is read yet.
     pub fn new(at: Location, file: File) -> Self {
-        ShardFile { at, file, footer: OnceCell::new() }
+        ShardFile { at, file, elsewhere: Elsewhere::default(), footer: OnceCell::new() }
+    }
+
+    /// The same file, read with the help of other places.
+    pub(super) fn with(&self, elsewhere: Elsewhere) -> Self {
+        ShardFile { at: self.at.clone(), file: self.file.clone(), elsewhere, footer: OnceCell::new() }
     }
 
     /// How many blocks it has.
@@ -71,7 +77,55 @@ impl ShardFile {
 
     /// Reads some bytes and checks them. Returns where they begin, too.
     async fn read(&self, span: &Span, what: impl Fn() -> String) -> Result<(u64, Bytes), StoreError> {
-        let (at, file) = (&self.at, &self.file);
+        let cache = self.elsewhere.cache.as_ref();
+        if let Some(cache) = cache
+            && let Some(bytes) = cache.get(&span.xxh3).await
+        {
+            match hex(&bytes) == span.xxh3 {
+                true => return Ok((span.offset, bytes)),
+                false => cache.forget(&span.xxh3),
+            }
+        }
+        let (offset, bytes) = self.read_anywhere(span, what).await?;
+        if let Some(cache) = cache {
+            cache.put(&span.xxh3, bytes.clone()).await;
+        }
+        Ok((offset, bytes))
+    }
+
+    async fn read_anywhere(
+        &self,
+        span: &Span,
+        what: impl Fn() -> String,
+    ) -> Result<(u64, Bytes), StoreError> {
+        let first = match self.read_from(&self.at, span, &what).await {
+            // Memory and networks err, too: what lies there may be whole.
+            Err(StoreError::Damaged { place, reason }) => {
+                tracing::warn!(place, reason, "reading it again");
+                self.read_from(&self.at, span, &what).await
+            }
+            other => other,
+        };
+        let Err(error) = first else { return first };
+        for replica in &self.elsewhere.replicas {
+            match self.read_from(replica, span, &what).await {
+                Ok(found) => {
+                    tracing::warn!(%error, replica = replica.place(""), "read from a replica instead");
+                    return Ok(found);
+                }
+                Err(of_replica) => tracing::warn!(error = %of_replica, "a replica does not help"),
+            }
+        }
+        Err(error)
+    }
+
+    async fn read_from(
+        &self,
+        at: &Location,
+        span: &Span,
+        what: impl Fn() -> String,
+    ) -> Result<(u64, Bytes), StoreError> {
+        let file = &self.file;
         let place = || format!("{} ({})", at.place(&file.path), what());
         let range = span.offset..span.offset + span.len;
         let read = retry(&file.path, || at.get_range(&file.path, range.clone())).await;
@@ -141,6 +195,15 @@ impl ShardFile {
             .await
             .map_err(|error| StoreError::io(self.at.place(&self.file.path), error))?
     }
+}
+
+/// Other places with the same bytes.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Elsewhere {
+    /// The same dataset, asked for what the first place does not have whole.
+    pub replicas: Vec<Location>,
+    /// Bytes that were read before.
+    pub cache: Option<BlockCache>,
 }
 
 /// A part that the manifest lists and storage does not have.

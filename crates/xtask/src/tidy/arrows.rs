@@ -28,6 +28,7 @@ const TABLE: &[Row] = &[
     row("families", &["plan", "corpus", "aten"]),
     row("wire", &["plan", "ledger"]),
     row("store", &["plan", "corpus"]),
+    row("faulty-s3", &[]),
     row("aten", &[]),
     row("collective", &["aten"]),
     row("trainer", &["plan", "families", "collective", "aten"]),

@@ -158,6 +158,10 @@ fn the_other_sections() {
     let with = |more: &str| refused(TEXT, "[schedule]", &format!("{more}\n[schedule]"));
     assert_eq!(with("[checkpoint]\nevery = 0"), "test.toml:24: `checkpoint.every` must be at least 1");
     assert_eq!(with("[checkpoint]\nkeep = 0"), "test.toml:24: `checkpoint.keep` must be at least 1");
+    assert!(with("[checkpoint]\nkeep_best = 1").contains("needs [evaluation]"));
+    let uneven =
+        with("[checkpoint]\nevery = 10\nkeep_best = 1\n[evaluation]\ndataset = \"held\"\nevery = 15");
+    assert!(uneven.contains("evaluation.every = 15"), "{uneven}");
     assert_eq!(
         with("[cluster]\nmin_workers = 9"),
         "test.toml:24: `cluster.min_workers` is 9; it must lie between 1 and data.lanes = 8"

@@ -1,0 +1,323 @@
+//! Runs on object storage: storage that fails, processes that are killed while they save, and bits that flip.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use plan::Key;
+use serde_json::Value;
+use tests::{Done, Workplace, kill, signal};
+
+/// Every checkpoint's step and state, as `cloze checkpoints ls` has them.
+fn listed(place: &Workplace, run: &str) -> Vec<(u64, String)> {
+    let done = place.cloze(&["checkpoints", "ls", run, "--json"]).expect_success();
+    let entry = |line: &str| {
+        let entry: Value = serde_json::from_str(line).expect("JSON");
+        (entry["step"].as_u64().expect("a step"), entry["state"].as_str().expect("a state").to_owned())
+    };
+    done.out.lines().map(entry).collect()
+}
+
+/// What is listed as whole must be whole, byte for byte.
+fn nothing_listed_is_broken(place: &Workplace, run: &str) {
+    let verified = place.cloze(&["checkpoints", "verify", run]).expect_success();
+    assert!(verified.out.contains("every byte as written"), "{}", verified.out);
+}
+
+#[test]
+fn storage_that_fails_changes_no_bit_and_lists_nothing_that_is_broken() {
+    const SETTINGS: [&str; 8] = [
+        "--set",
+        "train.steps=120",
+        "--set",
+        "checkpoint.every=4",
+        "--set",
+        "checkpoint.keep=5",
+        "--set",
+        "cluster.heartbeat_ms=100",
+    ];
+    let mut place = Workplace::prepared();
+    let alone = place.weights_of("alone", 1, &SETTINGS);
+    let faults =
+        ["--seed", "5", "--share", "0.12", "--lies", "0.2", "--storm-every-ms", "6000", "--storm-ms", "1200"];
+    let server = place.with_s3(&faults);
+    copy(&place.path("dataset"), &place.path("s3/runs/dataset"));
+    let run = "s3://runs/disturbed";
+    let mut settings = SETTINGS.to_vec();
+    settings.extend(["--set", "run.store=s3://runs/disturbed", "--set", "data.dataset=s3://runs/dataset"]);
+    // The whole job dies in the middle, and goes on.
+    let mut training = place.train("disturbed", 2, &settings);
+    training.wait_for_step(50);
+    let members = training.member_processes(&place);
+    training.kill();
+    members.into_iter().for_each(kill_if_there);
+    nothing_listed_is_broken(&place, run);
+    settings.push("--resume");
+    let mut training = place.train("disturbed", 3, &settings);
+    training.finish().expect_success();
+    training.losses();
+    nothing_listed_is_broken(&place, run);
+    assert_eq!(place.export(run), alone);
+    let met = server.faults();
+    println!("faults: {met:?}");
+    let wanted = [
+        "SlowDown",
+        "InternalError",
+        "Vanished",
+        "Torn",
+        "LostAnswer",
+        "Late",
+        "Trickle",
+        "Silence",
+        "StaleListing",
+        "Lie",
+    ];
+    for fault in wanted {
+        assert!(met.get(fault).is_some_and(|&count| count > 0), "{fault} never happened: {met:?}");
+    }
+}
+
+#[test]
+fn storage_without_conditions_is_refused_unless_somebody_insists() {
+    let mut place = Workplace::prepared();
+    let _server = place.with_s3(&["--without-conditions"]);
+    let settings = ["--set", "run.store=s3://runs/run", "--set", "train.steps=3"];
+    place
+        .train("run", 1, &settings)
+        .finish()
+        .expect_failure(2, &["does not keep conditions", "run.unfenced"]);
+    let insisting: Vec<&str> = settings.into_iter().chain(["--set", "run.unfenced=true"]).collect();
+    place.train("run", 1, &insisting).finish().expect_success();
+}
+
+#[test]
+fn what_was_killed_while_saving_is_not_there_and_at_most_one_interval_is_lost() {
+    const EVERY: u64 = 5;
+    let kills: u64 = std::env::var("CLOZE_KILLS").ok().and_then(|said| said.parse().ok()).unwrap_or(12);
+    // Enough state that saving takes a while, enough steps that the end is not reached.
+    let every = format!("checkpoint.every={EVERY}");
+    let mut settings = vec![
+        "--set",
+        "model.hidden=128",
+        "--set",
+        "model.feed_forward=512",
+        "--set",
+        "train.steps=1000000",
+        "--set",
+        &every,
+    ];
+    settings.extend(["--set", "train.batch=4", "--set", "checkpoint.keep=3"]);
+    let place = Workplace::prepared();
+    let (mut unfinished, mut lost): (u64, Vec<u64>) = (0, Vec::new());
+    let mut draws = Key::root(11).named("kill").stream();
+    for round in 0..kills {
+        let mut training = place.train("run", 1 + (round % 2) as u32, &settings);
+        let resumed = training.wait_for(|update| update["kind"] == "step").expect("a step")["step"]
+            .as_u64()
+            .expect("a step");
+        if let Some(&(last, _)) = (round > 0)
+            .then(|| listed(&place, "runs/run"))
+            .unwrap_or_default()
+            .iter()
+            .rfind(|(_, state)| state == "whole")
+        {
+            // The listing is of a moment later; no checkpoint can be older than where the run went on.
+            assert!(resumed <= last + EVERY + 1, "it went on at {resumed}, with a checkpoint of step {last}");
+        }
+        // Saving begins with a new folder.
+        let folder = place.path("runs/run/checkpoints");
+        let before = folders(&folder);
+        while folders(&folder) == before {
+            std::thread::sleep(Duration::from_micros(200));
+        }
+        std::thread::sleep(Duration::from_micros(draws.below(30_000)));
+        let members = engines_of(training.process());
+        training.kill();
+        members.into_iter().for_each(kill_if_there);
+        training.wait_for(|_| false);
+        let reached = training.last_step();
+        let entries = listed(&place, "runs/run");
+        assert!(entries.iter().all(|(_, state)| state == "whole" || state == "unfinished"), "{entries:?}");
+        unfinished += u64::from(entries.iter().any(|(_, state)| state == "unfinished"));
+        let whole = entries.iter().rfind(|(_, state)| state == "whole").map_or(0, |(step, _)| *step);
+        lost.push(reached.saturating_sub(whole));
+        if round == 0 {
+            settings.push("--resume");
+        }
+        if entries.iter().any(|(_, state)| state == "whole") {
+            nothing_listed_is_broken(&place, "runs/run");
+        }
+    }
+    lost.sort_unstable();
+    let most = *lost.last().expect("a kill");
+    println!(
+        "{kills} kills, {unfinished} of them between the first byte of a checkpoint and its manifest; steps lost: median {}, most {most}",
+        lost[lost.len() / 2]
+    );
+    // The last whole one is at most an interval older than the one that was being saved when the kill came.
+    assert!(most < 2 * EVERY, "{lost:?}");
+    assert!(unfinished * 4 >= kills, "the kills came too late: {unfinished} of {kills} while saving");
+}
+
+#[test]
+fn a_job_that_is_told_to_end_as_a_whole_stores_its_last_step() {
+    let place = Workplace::prepared();
+    let settings = ["--set", "train.steps=100000", "--set", "checkpoint.every=100000"];
+    let mut training = place.train("run", 2, &settings);
+    training.wait_for_step(20);
+    // As a scheduler ends a job: everybody at once.
+    for process in engines_of(training.process()).into_iter().chain([training.process()]) {
+        signal(process, "TERM");
+    }
+    training.finish().expect_success();
+    assert_eq!(listed(&place, "runs/run"), [(training.last_step(), "whole".to_owned())]);
+}
+
+fn folders(folder: &Path) -> Vec<PathBuf> {
+    let entries = fs::read_dir(folder).into_iter().flatten().flatten();
+    let mut found: Vec<PathBuf> = entries.map(|entry| entry.path()).collect();
+    found.sort();
+    found
+}
+
+/// The processes that a process has started.
+fn engines_of(process: u32) -> Vec<u32> {
+    let children = fs::read_to_string(format!("/proc/{process}/task/{process}/children")).unwrap_or_default();
+    let mut found: Vec<u32> = children.split_whitespace().filter_map(|child| child.parse().ok()).collect();
+    // Any thread may have started them.
+    for task in fs::read_dir(format!("/proc/{process}/task")).into_iter().flatten().flatten() {
+        let children = fs::read_to_string(task.path().join("children")).unwrap_or_default();
+        found.extend(children.split_whitespace().filter_map(|child| child.parse::<u32>().ok()));
+    }
+    found.sort_unstable();
+    found.dedup();
+    found
+}
+
+fn kill_if_there(process: u32) {
+    if Path::new(&format!("/proc/{process}")).exists() {
+        kill(process);
+    }
+}
+
+/// Copies the files of a folder.
+fn copy(from: &Path, to: &Path) {
+    for (name, bytes) in tests::files_below(from) {
+        let path = to.join(name);
+        fs::create_dir_all(path.parent().expect("a folder")).expect("a folder");
+        fs::write(path, bytes).expect("a file");
+    }
+}
+
+/// Flips one bit of a file; the bytes before.
+fn flip(path: &Path, draws: &mut plan::Stream) -> Vec<u8> {
+    let before = fs::read(path).expect("a file");
+    let mut bytes = before.clone();
+    let bit = draws.below(bytes.len() as u64 * 8) as usize;
+    bytes[bit / 8] ^= 1 << (bit % 8);
+    fs::write(path, bytes).expect("a file");
+    before
+}
+
+#[test]
+fn every_flipped_bit_is_found_and_named_and_training_goes_on_from_the_checkpoint_before() {
+    let settings = ["--set", "train.steps=60", "--set", "checkpoint.every=20"];
+    let place = Workplace::prepared();
+    let alone = place.weights_of("run", 2, &settings);
+    let newest = place.path("runs/run/checkpoints/step-00000060");
+    let mut draws = Key::root(3).named("flip").stream();
+    let mut objects = tests::files_below(&newest).into_keys().collect::<Vec<_>>();
+    assert!(objects.len() >= 3, "{objects:?}");
+    objects.sort();
+    for object in &objects {
+        for _ in 0..3 {
+            let before = flip(&newest.join(object), &mut draws);
+            let said = place.cloze(&["checkpoints", "verify", "runs/run"]);
+            assert!(
+                said.code == 1 && said.out.contains(object.as_str()),
+                "{object}: {}{}",
+                said.out,
+                said.err
+            );
+            fs::write(newest.join(object), before).expect("a file");
+        }
+    }
+    // Resumed with a damaged part: the one before is used, and the end is the same.
+    flip(&newest.join(&objects[1]), &mut draws);
+    let mut training = place.train("run", 2, &[&settings[..], &["--resume"]].concat());
+    training.finish().expect_success();
+    let said = training
+        .seen
+        .iter()
+        .any(|update| update["text"].as_str().is_some_and(|text| text.contains(&objects[1])));
+    assert!(said, "nobody named {}", objects[1]);
+    assert_eq!(place.export("run"), alone);
+}
+
+#[test]
+fn a_damaged_record_is_named_and_a_copy_goes_on_from_the_checkpoint_before() {
+    let settings = ["--set", "train.steps=60", "--set", "checkpoint.every=20"];
+    let place = Workplace::prepared();
+    let alone = place.weights_of("run", 1, &settings);
+    let mut draws = Key::root(4).named("flip").stream();
+    let ledger = place.path("runs/run/ledger");
+    let segments: BTreeMap<String, Vec<u8>> = tests::files_below(&ledger);
+    for name in segments.keys() {
+        for _ in 0..4 {
+            let before = flip(&ledger.join(name), &mut draws);
+            let said = place.cloze(&["verify", "runs/run"]);
+            let number: u64 =
+                name.trim_start_matches("segment-").trim_end_matches(".jsonl").parse().expect("a number");
+            // A changed line shows where the chain is next compared: in the segment behind, or in a checkpoint.
+            let named = [
+                format!("segment {number}"),
+                format!("segment {}", number + 1),
+                "checkpoint of step".to_owned(),
+            ];
+            assert!(
+                said.code == 1 && named.iter().any(|place| said.out.contains(place)),
+                "{name}: {}{}",
+                said.out,
+                said.err
+            );
+            fs::write(ledger.join(name), before).expect("a file");
+        }
+    }
+    // The segment of the last steps is lost; what leads to the checkpoint before is copied, and goes on.
+    let last = segments.keys().next_back().expect("a segment");
+    fs::remove_file(ledger.join(last)).expect("a file");
+    let copied = place.cloze(&["checkpoints", "copy", "runs/run", "runs/copy", "--json"]).expect_success();
+    let copied: Value = serde_json::from_str(&copied.out).expect("JSON");
+    println!("{copied}");
+    let more = [&settings[..], &["--resume", "--set", "run.store=runs/copy"]].concat();
+    place.train("run", 1, &more).finish().expect_success();
+    assert_eq!(place.export("copy"), alone);
+}
+
+#[test]
+fn a_damaged_dataset_block_is_read_from_a_replica_or_named() {
+    let settings = ["--set", "train.steps=20"];
+    let place = Workplace::prepared();
+    let alone = place.weights_of("alone", 1, &settings);
+    copy(&place.path("dataset"), &place.path("replica"));
+    let tokens = place.path("dataset/tokens");
+    let files = tests::files_below(&tokens);
+    for (name, bytes) in &files {
+        // In the middle: ids of some row group.
+        let mut damaged = bytes.clone();
+        let middle = damaged.len() / 2;
+        damaged[middle] ^= 4;
+        fs::write(tokens.join(name), damaged).expect("a file");
+    }
+    let failed: Done = place.train("bad", 1, &settings).finish();
+    assert_ne!(failed.code, 0);
+    let shown = format!("{}{}", failed.out, failed.err);
+    let logs: String = tests::files_below(&place.path("runs/bad/logs"))
+        .into_values()
+        .map(|log| String::from_utf8_lossy(&log).into_owned())
+        .collect();
+    assert!((shown + &logs).contains("row group"), "{failed:?}\n{logs}");
+    let with_replica = [&settings[..], &["--set", "data.replicas=[\"nowhere\", \"replica\"]"]].concat();
+    assert_eq!(place.weights_of("good", 2, &with_replica), alone);
+}
