@@ -106,7 +106,10 @@ class Group final : public c10d::ProcessGroupGloo {
       for (int peer = 0; peer < getSize(); ++peer) {
         auto* pair = peer == getRank() ? nullptr : context->getPair(peer).get();
         if (pair != nullptr) {
-          reinterpret_cast<gloo::transport::tcp::Pair*>(pair)->signalExceptionExternal(why);
+          // One that cannot be closed must not keep the others open.
+          cloze::best_effort([&] {
+            reinterpret_cast<gloo::transport::tcp::Pair*>(pair)->signalExceptionExternal(why);
+          });
         }
       }
     }

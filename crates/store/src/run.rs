@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 
 use futures::{StreamExt, TryStreamExt, stream};
 use serde::{Deserialize, Serialize};
+use xxhash_rust::xxh3::xxh3_128;
 
 use crate::retry::retry;
 use crate::{CheckpointManifest, Checkpoints, Location, StoreError, location};
@@ -67,13 +68,31 @@ pub struct Segment {
     pub text: String,
 }
 
-/// The first line of a segment.
+/// The first line of a segment. A name that was changed must not make it look like one of the first versions.
 #[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 struct SegmentHead {
     segment: u64,
     term: Term,
     #[serde(default)]
     chain: String,
+    /// Of the other fields and of all lines; the first versions had none.
+    #[serde(default)]
+    checksum: String,
+}
+
+impl SegmentHead {
+    /// A segment as a file: its first line, then its lines.
+    fn sealed(segment: &Segment) -> String {
+        let Segment { number, term, chain, text } = segment;
+        let checksum = Self::checksum(segment);
+        let head = SegmentHead { segment: *number, term: *term, chain: chain.clone(), checksum };
+        format!("{}\n{text}", json(&head))
+    }
+
+    fn checksum(Segment { number, term, chain, text }: &Segment) -> String {
+        format!("{:032x}", xxh3_128(format!("{number} {term} {chain}\n{text}").as_bytes()))
+    }
 }
 
 /// A term object. The claim is random, so that a claimer knows its own.
@@ -299,14 +318,13 @@ impl RunStore {
         lines: &str,
     ) -> Result<(), StoreError> {
         self.check_term(term).await?;
-        let mut text = json(&SegmentHead { segment: number, term, chain: chain.to_owned() });
-        text.push('\n');
-        text.push_str(lines);
-        if !text.ends_with('\n') {
+        let mut text = lines.to_owned();
+        if !text.is_empty() && !text.ends_with('\n') {
             text.push('\n');
         }
         let name = segment_name(number);
-        let text = bytes::Bytes::from(text);
+        let segment = Segment { number, term, chain: chain.to_owned(), text };
+        let text = bytes::Bytes::from(SegmentHead::sealed(&segment));
         retry(&name, || self.at.put_once(&name, text.clone())).await
     }
 
@@ -339,12 +357,8 @@ impl RunStore {
         let term = term_name(self.current_term().await?);
         let bytes = retry(&term, || self.at.get(&term)).await?;
         retry(&term, || to.at.put(&term, bytes.clone())).await?;
-        for Segment { number, term, chain, text } in record {
-            let name = segment_name(*number);
-            let text = format!(
-                "{}\n{text}",
-                json(&SegmentHead { segment: *number, term: *term, chain: chain.clone() })
-            );
+        for segment in record {
+            let (name, text) = (segment_name(segment.number), SegmentHead::sealed(segment));
             retry(&name, || to.at.put(&name, text.clone())).await?;
         }
         self.checkpoints().copy_to(&to.checkpoints(), manifest).await?;
@@ -399,7 +413,13 @@ impl RunStore {
         if head.segment != number {
             return Err(self.broken(number, format!("it says that it is segment {}", head.segment)));
         }
-        Ok(Segment { number, term: head.term, chain: head.chain, text: lines.to_owned() })
+        let segment = Segment { number, term: head.term, chain: head.chain, text: lines.to_owned() };
+        let found = SegmentHead::checksum(&segment);
+        if !head.checksum.is_empty() && head.checksum != found {
+            let reason = format!("its checksum is {found}, its first line says {}", head.checksum);
+            return Err(self.broken(number, reason));
+        }
+        Ok(segment)
     }
 
     fn broken(&self, segment: u64, reason: String) -> StoreError {

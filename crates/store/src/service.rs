@@ -49,8 +49,8 @@ pub(crate) fn open(url: &Url) -> Result<(Arc<dyn ObjectStore>, Path), StoreError
     let built: Result<Arc<dyn ObjectStore>, object_store::Error> = match scheme {
         ObjectStoreScheme::AmazonS3 => {
             let builder = AmazonS3Builder::from_env().with_url(url.as_str()).with_retry(RETRIES);
-            let builder = profile::complete(builder)?.with_client_options(client("AWS_", url)?);
-            builder.build().map(|store| Arc::new(store) as _)
+            let builder = builder.with_client_options(client("AWS_", url)?);
+            profile::complete(builder)?.build().map(|store| Arc::new(store) as _)
         }
         ObjectStoreScheme::GoogleCloudStorage => {
             let builder = GoogleCloudStorageBuilder::from_env().with_url(url.as_str()).with_retry(RETRIES);

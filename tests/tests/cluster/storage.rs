@@ -82,7 +82,7 @@ fn storage_that_fails_changes_no_bit_and_lists_nothing_that_is_broken() {
 fn storage_without_conditions_is_refused_unless_somebody_insists() {
     let mut place = Workplace::prepared();
     let _server = place.with_s3(&["--without-conditions"]);
-    let settings = ["--set", "run.store=s3://runs/run", "--set", "train.steps=3"];
+    let settings = ["--set", "run.store=s3://runs/run", "--set", "train.steps=12"];
     place
         .train("run", 1, &settings)
         .finish()
@@ -92,72 +92,113 @@ fn storage_without_conditions_is_refused_unless_somebody_insists() {
 }
 
 #[test]
-fn what_was_killed_while_saving_is_not_there_and_at_most_one_interval_is_lost() {
-    const EVERY: u64 = 5;
-    let kills: u64 = std::env::var("CLOZE_KILLS").ok().and_then(|said| said.parse().ok()).unwrap_or(12);
-    // Enough state that saving takes a while, enough steps that the end is not reached.
-    let every = format!("checkpoint.every={EVERY}");
-    let mut settings = vec![
-        "--set",
-        "model.hidden=128",
-        "--set",
-        "model.feed_forward=512",
-        "--set",
-        "train.steps=1000000",
-        "--set",
-        &every,
-    ];
-    settings.extend(["--set", "train.batch=4", "--set", "checkpoint.keep=3"]);
-    let place = Workplace::prepared();
-    let (mut unfinished, mut lost): (u64, Vec<u64>) = (0, Vec::new());
-    let mut draws = Key::root(11).named("kill").stream();
-    for round in 0..kills {
-        let mut training = place.train("run", 1 + (round % 2) as u32, &settings);
-        let resumed = training.wait_for(|update| update["kind"] == "step").expect("a step")["step"]
-            .as_u64()
-            .expect("a step");
-        if let Some(&(last, _)) = (round > 0)
-            .then(|| listed(&place, "runs/run"))
-            .unwrap_or_default()
-            .iter()
-            .rfind(|(_, state)| state == "whole")
-        {
-            // The listing is of a moment later; no checkpoint can be older than where the run went on.
-            assert!(resumed <= last + EVERY + 1, "it went on at {resumed}, with a checkpoint of step {last}");
+fn credentials_may_come_from_a_profile_and_are_written_nowhere() {
+    const SECRET: &str = "masked-language-model";
+    let mut place = Workplace::prepared();
+    let server = place.with_s3(&[]);
+    let run = "s3://runs/run";
+    place
+        .train("run", 1, &["--set", "run.store=s3://runs/run", "--set", "train.steps=12"])
+        .finish()
+        .expect_success();
+    for (name, bytes) in tests::files_below(&place.path("")) {
+        let found = bytes.windows(SECRET.len()).any(|window| window == SECRET.as_bytes());
+        assert!(!found, "{name} holds a secret");
+    }
+    let keys = format!(
+        "{{\\\"Version\\\": 1, \\\"AccessKeyId\\\": \\\"cloze\\\", \\\"SecretAccessKey\\\": \\\"{SECRET}\\\"}}"
+    );
+    place.write("keys.sh", &format!("echo \"{keys}\"\n"));
+    place.write(
+        "aws",
+        &format!(
+            "[profile lab]\nregion = us-east-1\nendpoint_url = {}\ncredential_process = sh {}\n",
+            server.url,
+            place.path("keys.sh").display()
+        ),
+    );
+    let list = |profile: &str| -> Done {
+        let mut command = place.command(&["checkpoints", "ls", run]);
+        for name in ["AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_REGION", "AWS_ENDPOINT_URL"] {
+            command.env_remove(name);
         }
-        // Saving begins with a new folder.
-        let folder = place.path("runs/run/checkpoints");
-        let before = folders(&folder);
-        while folders(&folder) == before {
+        command
+            .env("AWS_CONFIG_FILE", place.path("aws"))
+            .env("AWS_SHARED_CREDENTIALS_FILE", place.path("none"));
+        command.env("AWS_PROFILE", profile).output().expect("cloze can be started").into()
+    };
+    assert!(list("lab").expect_success().out.contains("whole"));
+    list("lib").expect_failure(2, &["AWS_PROFILE is lib", "lab"]);
+}
+
+/// How many kills each of the two tests makes; `CLOZE_KILLS` says more.
+fn kills() -> u64 {
+    std::env::var("CLOZE_KILLS").ok().and_then(|said| said.parse().ok()).unwrap_or(8)
+}
+
+#[test]
+fn what_was_killed_while_saving_to_a_folder_is_not_there_and_at_most_one_interval_is_lost() {
+    let place = Workplace::prepared();
+    let folder = place.path("runs/run/checkpoints");
+    kill_while_saving(&place, "runs/run", &folder, Duration::from_millis(10));
+}
+
+#[test]
+fn what_was_killed_while_saving_to_a_service_is_not_there_and_at_most_one_interval_is_lost() {
+    let mut place = Workplace::prepared();
+    let _server = place.with_s3(&[]);
+    let folder = place.path("s3/runs/run/checkpoints");
+    kill_while_saving(&place, "s3://runs/run", &folder, Duration::from_millis(60));
+}
+
+/// Trains, kills everything at a random moment `within` a while after a checkpoint's folder appears, looks at what is
+/// there, goes on.
+fn kill_while_saving(place: &Workplace, run: &str, folder: &Path, within: Duration) {
+    /// Long enough that a checkpoint is stored before the next one is due.
+    const EVERY: u64 = 20;
+    let (every, store) = (format!("checkpoint.every={EVERY}"), format!("run.store={run}"));
+    // Enough state that saving takes a while, enough steps that the end is not reached.
+    let mut settings =
+        vec!["--set", &every, "--set", &store, "--set", "train.steps=1000000", "--set", "train.batch=4"];
+    settings.extend(["--set", "model.hidden=128", "--set", "model.feed_forward=512"]);
+    let (mut unfinished, mut lost, mut whole): (u64, Vec<u64>, u64) = (0, Vec::new(), 0);
+    let mut draws = Key::root(7).named("kill").stream();
+    for round in 0..kills() {
+        let mut training = place.train("run", 1 + (round % 2) as u32, &settings);
+        let first = training.wait_for(|update| update["kind"] == "step").expect("a step");
+        // With the step after the newest whole checkpoint, neither before nor behind.
+        assert_eq!(first["step"].as_u64(), Some(whole + 1), "round {round}");
+        let before = folders(folder);
+        while folders(folder) == before {
             std::thread::sleep(Duration::from_micros(200));
         }
-        std::thread::sleep(Duration::from_micros(draws.below(30_000)));
+        std::thread::sleep(Duration::from_micros(draws.below(within.as_micros() as u64)));
         let members = engines_of(training.process());
         training.kill();
         members.into_iter().for_each(kill_if_there);
         training.wait_for(|_| false);
-        let reached = training.last_step();
-        let entries = listed(&place, "runs/run");
+        let entries = listed(place, run);
         assert!(entries.iter().all(|(_, state)| state == "whole" || state == "unfinished"), "{entries:?}");
-        unfinished += u64::from(entries.iter().any(|(_, state)| state == "unfinished"));
-        let whole = entries.iter().rfind(|(_, state)| state == "whole").map_or(0, |(step, _)| *step);
-        lost.push(reached.saturating_sub(whole));
+        unfinished += u64::from(entries.last().is_some_and(|(_, state)| state == "unfinished"));
+        whole = entries.iter().rfind(|(_, state)| state == "whole").map_or(0, |(step, _)| *step);
+        lost.push(training.last_step().saturating_sub(whole));
         if round == 0 {
             settings.push("--resume");
         }
-        if entries.iter().any(|(_, state)| state == "whole") {
-            nothing_listed_is_broken(&place, "runs/run");
+        if whole > 0 {
+            nothing_listed_is_broken(place, run);
         }
     }
     lost.sort_unstable();
-    let most = *lost.last().expect("a kill");
+    let most = lost.last().copied().unwrap_or(0);
     println!(
-        "{kills} kills, {unfinished} of them between the first byte of a checkpoint and its manifest; steps lost: median {}, most {most}",
+        "{} kills, {unfinished} of them before the checkpoint that was being saved was there; steps lost: median {}, most {most}",
+        kills(),
         lost[lost.len() / 2]
     );
-    // The last whole one is at most an interval older than the one that was being saved when the kill came.
+    // Besides the steps of one interval, those that were made while the next checkpoint was being saved.
     assert!(most < 2 * EVERY, "{lost:?}");
-    assert!(unfinished * 4 >= kills, "the kills came too late: {unfinished} of {kills} while saving");
+    assert!(unfinished > 0, "no kill came while a checkpoint was being saved");
 }
 
 #[test]
@@ -313,11 +354,7 @@ fn a_damaged_dataset_block_is_read_from_a_replica_or_named() {
     let failed: Done = place.train("bad", 1, &settings).finish();
     assert_ne!(failed.code, 0);
     let shown = format!("{}{}", failed.out, failed.err);
-    let logs: String = tests::files_below(&place.path("runs/bad/logs"))
-        .into_values()
-        .map(|log| String::from_utf8_lossy(&log).into_owned())
-        .collect();
-    assert!((shown + &logs).contains("row group"), "{failed:?}\n{logs}");
+    assert!(shown.contains("row group"), "{failed:?}");
     let with_replica = [&settings[..], &["--set", "data.replicas=[\"nowhere\", \"replica\"]"]].concat();
     assert_eq!(place.weights_of("good", 2, &with_replica), alone);
 }
