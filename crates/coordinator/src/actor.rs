@@ -24,6 +24,8 @@ const OUTBOX: usize = 64;
 const INBOX: usize = 4_096;
 /// Members that keep the records which are not durable yet. Records of 10,000 members need not be told to all of them.
 pub const KEEPERS: usize = 16;
+/// Records that may wait for storage: some minutes of the fastest runs, and a few megabytes in every keeper.
+pub const UNSTORED: usize = 10_000;
 /// What has not been measured yet may take this long.
 pub const UNMEASURED_MS: u64 = 600_000;
 /// Begins the names of measures of held-out samples.
@@ -187,6 +189,7 @@ pub(crate) async fn start(
         unmeasured_ms: UNMEASURED_MS,
         guards: plan.guards.clone(),
         keepers: KEEPERS,
+        unstored: UNSTORED,
     };
     let (inbox, queue) = mpsc::channel(INBOX);
     let (events, mut written_events) = mpsc::channel(16);

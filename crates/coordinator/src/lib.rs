@@ -9,7 +9,7 @@ mod rendezvous;
 mod scribe;
 mod service;
 
-pub use actor::{Handle, Job, KEEPERS, UNMEASURED_MS, Update};
+pub use actor::{Handle, Job, KEEPERS, UNMEASURED_MS, UNSTORED, Update};
 pub use error::CoordinatorError;
 pub use ledger::Ending;
 pub use service::serve;

@@ -59,6 +59,8 @@ pub struct Settings {
     /// How many members keep the records that are not durable yet. Their loss together with the coordinator's is needed
     /// to lose one.
     pub keepers: usize,
+    /// So many records may wait to be durable; then nothing is committed until storage has taken some.
+    pub unstored: usize,
 }
 
 /// Where a coordinator's term begins.
@@ -258,6 +260,8 @@ pub struct Ledger {
     /// How often members held different weights since a checkpoint was last stored.
     doubts_since_checkpoint: u32,
     last_tick: u64,
+    /// Nothing is committed, because storage takes no records.
+    waits_for_storage: bool,
     /// All records, those included that are not durable yet.
     record: Stored,
     /// The records that are not known to be durable.
@@ -304,6 +308,7 @@ impl Ledger {
             contradicted: BTreeMap::new(),
             skipped_in_a_row: 0,
             doubts_since_checkpoint: 0,
+            waits_for_storage: false,
             last_tick: 0,
             tail: Tail { term: start.term, first: start.stored.records, records: Vec::new() },
             begun: start.stored.records,

@@ -71,6 +71,7 @@ fn scenario(seed: u64) -> Scenario {
             unmeasured_ms: 20_000,
             guards,
             keepers: draw(&mut random, 1, 4) as usize,
+            unstored: draw(&mut random, 8, 40) as usize,
         },
         seed,
         jump,

@@ -266,6 +266,9 @@ fn every_flipped_bit_is_found_and_named_and_training_goes_on_from_the_checkpoint
     let settings = ["--set", "train.steps=60", "--set", "checkpoint.every=20"];
     let place = Workplace::prepared();
     let alone = place.weights_of("run", 2, &settings);
+    let would =
+        place.cloze(&["checkpoints", "prune", "runs/run", "--keep", "2", "--dry-run"]).expect_success();
+    assert_eq!(would.out.trim(), "step       20  would be deleted");
     let newest = place.path("runs/run/checkpoints/step-00000060");
     let mut draws = Key::root(3).named("flip").stream();
     let mut objects = tests::files_below(&newest).into_keys().collect::<Vec<_>>();
@@ -325,6 +328,11 @@ fn a_damaged_record_is_named_and_a_copy_goes_on_from_the_checkpoint_before() {
             fs::write(ledger.join(name), before).expect("a file");
         }
     }
+    let plan = place.path("runs/run/plan.toml");
+    let before = fs::read_to_string(&plan).expect("a plan");
+    fs::write(&plan, before.replace("seed = 7", "seed = 8")).expect("a plan");
+    place.cloze(&["verify", "runs/run"]).expect_failure(1, &["1 findings"]);
+    fs::write(&plan, before).expect("a plan");
     // The segment of the last steps is lost; what leads to the checkpoint before is copied, and goes on.
     let last = segments.keys().next_back().expect("a segment");
     fs::remove_file(ledger.join(last)).expect("a file");

@@ -175,6 +175,7 @@ impl Arguments {
                 unmeasured_ms: coordinator::UNMEASURED_MS,
                 guards: plan.guards.clone(),
                 keepers: coordinator::KEEPERS,
+                unstored: coordinator::UNSTORED,
             },
             seed: self.seed,
             workers: self.workers as usize,

@@ -33,6 +33,7 @@ pub async fn run(arguments: Arguments) -> Result<(), Failure> {
     });
     let mut audited = ledger::audit(Batches::new(&plan), &checkpoints, &segments.collect::<Vec<_>>());
     audited.findings.extend(damaged);
+    audited.findings.extend(another_plan(&run, &plan).await?);
     match arguments.json {
         true => println!("{}", as_json(&audited, &checkpoints)),
         false => show(&audited, &checkpoints, plan.train.steps),
@@ -41,6 +42,13 @@ pub async fn run(arguments: Arguments) -> Result<(), Failure> {
         0 => Ok(()),
         count => Err(Failure::failed(format!("{count} findings in {place}"))),
     }
+}
+
+/// The plan must be the one that the run was started with, as far as it decides the weights.
+async fn another_plan(run: &RunStore, plan: &RunPlan) -> Result<Option<Finding>, Failure> {
+    let (said, found) = (run.identity().await?.recipe_hash, plan.recipe_hash());
+    let what = format!("its recipe hash is {found}, run.json says {said}: one of the two was changed");
+    Ok((said != found).then(|| Finding { place: "plan.toml".to_owned(), what }))
 }
 
 /// The checkpoints that can be seen, with the heads of the ledger that they name; and those whose bytes are not what was

@@ -138,6 +138,9 @@ impl Ledger {
             return;
         }
         let Some(mut open) = self.generation.clone() else { return };
+        if self.storage_is_behind(out) {
+            return;
+        }
         if self.doubts(&open, out) {
             return;
         }
@@ -181,6 +184,19 @@ impl Ledger {
         if due && self.step < self.settings.steps {
             self.checkpoint_if_storage_keeps_up(open.members, out);
         }
+    }
+
+    /// Members keep the records that are not durable yet, so that there must not be more and more of them.
+    fn storage_is_behind(&mut self, out: &mut Vec<Command>) -> bool {
+        let waiting = self.tail.records.len();
+        let behind = waiting >= self.settings.unstored;
+        if behind != std::mem::replace(&mut self.waits_for_storage, behind) {
+            out.push(Command::Notice(match behind {
+                true => format!("storage has not taken the last {waiting} records: the run waits for it"),
+                false => "storage takes records again: the run goes on".to_owned(),
+            }));
+        }
+        behind
     }
 
     pub(super) fn must_regroup(&self, open: &Generation) -> bool {

@@ -7,6 +7,7 @@ pub mod kept;
 pub mod leases;
 pub mod one_state;
 pub mod terms;
+pub mod unstored;
 pub mod votes;
 
 use std::ops::Range;
@@ -29,6 +30,7 @@ impl Judge {
             Box::new(one_state::OneState::new(settings, left_out)),
             Box::new(checkpoints::Checkpoints::new(settings, left_out)),
             Box::new(exactly_once::Appending::default()),
+            Box::new(unstored::Unstored::new(settings)),
         ])
     }
 }

@@ -193,4 +193,10 @@ pub const BUGS: &[Bug] = &[
         "        members.truncate(self.settings.max_workers);\n",
         "",
     ),
+    bug(
+        "records pile up while storage refuses",
+        "state/generations.rs",
+        "if self.storage_is_behind(out) {",
+        "if self.storage_is_behind(out) && self.step > 1_000_000 {",
+    ),
 ];
