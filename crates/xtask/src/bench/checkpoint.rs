@@ -92,7 +92,8 @@ struct Place {
 impl Place {
     fn cloze(&self, arguments: &[&str]) -> Command {
         let mut command = foreign(self.release.join("cloze"));
-        command.current_dir(&self.root).args(arguments);
+        // Logs of runs that are kept elsewhere go where the program is started.
+        command.current_dir(&self.folder).args(arguments);
         command
     }
 
@@ -100,7 +101,8 @@ impl Place {
         let _ = std::fs::remove_dir_all(&self.folder);
         let corpus = self.folder.join("corpus");
         demo_corpus::write(&corpus, 2_000_000, 1)?;
-        let mut command = self.cloze(&["prepare", "configs/corpus/books.toml", "--input"]);
+        let mut command = self.cloze(&["prepare"]);
+        command.arg(self.root.join("configs/corpus/books.toml")).arg("--input");
         run_command(command.arg(corpus).arg("--out").arg(self.folder.join("dataset")))
     }
 
@@ -111,15 +113,21 @@ impl Place {
             Some(_) => format!("s3://runs/{model}"),
             None => self.folder.join(format!("run-{model}")).display().to_string(),
         };
-        let mut command = self.cloze(&["train", CONFIG, "--json", "--workers", "1"]);
+        let mut command = self.cloze(&["train"]);
+        command.arg(self.root.join(CONFIG)).args(["--json", "--workers", "1"]);
         if let Some((_, url)) = &server {
             speaks_s3(&mut command, url);
         }
         let dataset = self.folder.join("dataset").display().to_string();
         let places =
             [format!("data.dataset={dataset}"), format!("run.store={run}"), format!("train.steps={STEPS}")];
-        let others =
-            [format!("checkpoint.every={EVERY}"), "schedule.warmup_steps=1".into(), "train.threads=2".into()];
+        let others = [
+            format!("checkpoint.every={EVERY}"),
+            "schedule.warmup_steps=1".to_owned(),
+            "train.threads=2".to_owned(),
+            // One micro-batch a step: the speed is that of larger steps, and the run is short.
+            "train.batch=8".to_owned(),
+        ];
         for setting in settings.iter().map(|&setting| setting.to_owned()).chain(places).chain(others) {
             command.args(["--set", &setting]);
         }
