@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use coordinator::Update;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use ledger::Waits;
 use serde_json::json;
 
 /// Between two lines of progress when there is no terminal.
@@ -53,7 +54,7 @@ impl Show {
                     report.loss,
                     thousands(*tokens_per_second),
                     if *members == 1 { "" } else { "s" },
-                    waits(&report.measures)
+                    waits(report.waits)
                 );
                 self.step(*step, text);
                 let held_out: Vec<String> = report
@@ -122,17 +123,13 @@ impl Show {
 }
 
 /// What held a step up, if it is worth a word.
-fn waits(measures: &[(String, f64)]) -> String {
+fn waits(waits: Waits) -> String {
     const WORTH_MS: f64 = 10.0;
-    let waits = measures.iter().filter_map(|(name, ms)| {
-        let what = match name.as_str() {
-            "wait/data_ms" => "data",
-            "wait/checkpoint_ms" => "the checkpoint",
-            _ => return None,
-        };
-        (*ms >= WORTH_MS).then(|| format!("  waited {ms:.0} ms for {what}"))
-    });
-    waits.collect()
+    let worth = |ms: f64, what: &str| match ms >= WORTH_MS {
+        true => format!("  waited {ms:.0} ms for {what}"),
+        false => String::new(),
+    };
+    worth(waits.data_ms, "data") + &worth(waits.checkpoint_ms, "the checkpoint")
 }
 
 /// A reader that has gone is no reason to end a run.
@@ -152,6 +149,7 @@ fn as_json(update: &Update) -> serde_json::Value {
             "kind": "step", "step": step, "loss": report.loss, "targets": report.targets,
             "tokens": report.tokens, "grad_norm": report.grad_norm, "digest": report.digest,
             "learning_rate": learning_rate, "tokens_per_second": tokens_per_second, "workers": members,
+            "waits": { "data_ms": report.waits.data_ms, "checkpoint_ms": report.waits.checkpoint_ms },
             "measures": report.measures.iter().cloned().collect::<std::collections::BTreeMap<_, _>>(),
         }),
         Update::Opened { generation, members, step, reason } => json!({

@@ -52,6 +52,17 @@ pub struct StepReport {
     pub overflowed: bool,
     /// Further numbers by name, for people: the ledger does not look at them.
     pub measures: Vec<(String, f64)>,
+    /// What held members up; known when all have voted.
+    pub waits: Waits,
+}
+
+/// What held the members of a step up, in milliseconds: of each kind, the longest. Says nothing about the weights.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Waits {
+    /// Data were not there yet.
+    pub data_ms: f64,
+    /// The state was copied for a checkpoint.
+    pub checkpoint_ms: f64,
 }
 
 /// What a member says of its own part of a step.

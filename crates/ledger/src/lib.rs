@@ -13,7 +13,7 @@ mod state;
 pub use audit::{Audited, Body, Finding, Segment, Stretch, audit};
 pub use command::{Command, Ending, Generation, Next, StateSource};
 pub use event::{
-    Doing, Event, Opening, PartReport, Poisoned, Progress, Share, StepReport, WorkerId, WorkerInfo,
+    Doing, Event, Opening, PartReport, Poisoned, Progress, Share, StepReport, Waits, WorkerId, WorkerInfo,
 };
 pub use record::{Chain, Record, Tail};
 pub use state::{Ledger, Phase, Settings, Start, Status, Stored};

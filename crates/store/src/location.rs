@@ -12,6 +12,7 @@ use futures::future::join_all;
 use object_store::path::Path;
 use object_store::{ObjectStore, ObjectStoreExt, PutMode, PutPayload, WriteMultipart};
 
+use crate::retry::retry;
 use crate::{StoreError, service};
 
 /// Objects up to this size are written with one request, larger ones in requests of this size: 10,000 of them (the
@@ -186,10 +187,11 @@ impl Location {
     /// [`StoreError::Invalid`] if it does not, [`StoreError::Io`] if that cannot be found out.
     pub async fn probe_conditions(&self) -> Result<(), StoreError> {
         let name = format!("probe-{}", nonce());
-        let attempt = |content: String| self.put_new(&name, content);
+        // A service that fails now and then may still keep conditions.
+        let attempt = async |content: String| retry(&name, || self.put_new(&name, content.clone())).await;
         let at_once = join_all((0..PROBES).map(|n| attempt(n.to_string()))).await;
         let late = attempt("late".to_owned()).await;
-        let removed = self.delete(&name).await;
+        let removed = retry(&name, || self.delete(&name)).await;
         let winners = at_once.iter().chain([&late]).filter(|answer| answer.is_ok()).count();
         if late.is_ok() || winners > 1 {
             return Err(StoreError::Invalid(format!(

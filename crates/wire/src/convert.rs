@@ -2,7 +2,7 @@
 
 use ledger::{
     Doing, Event, Generation, Opening, PartReport, Poisoned, Progress, Record, Share, StateSource, Status,
-    StepReport, Tail, WorkerId, WorkerInfo,
+    StepReport, Tail, Waits, WorkerId, WorkerInfo,
 };
 use thiserror::Error;
 
@@ -129,12 +129,13 @@ fn share_of(share: v1::Share) -> Share {
 fn report_of(report: v1::StepReport) -> StepReport {
     let v1::StepReport { loss, targets, tokens, grad_norm, digest, overflowed, measures } = report;
     let measures = measures.into_iter().map(|measure| (measure.name, measure.value)).collect();
-    StepReport { loss, targets, tokens, grad_norm, digest, overflowed, measures }
+    StepReport { loss, targets, tokens, grad_norm, digest, overflowed, measures, waits: Waits::default() }
 }
 
 /// A step's report as a message.
 pub fn step_report(report: &StepReport) -> v1::StepReport {
-    let StepReport { loss, targets, tokens, grad_norm, digest, overflowed, measures } = report.clone();
+    let StepReport { loss, targets, tokens, grad_norm, digest, overflowed, measures, waits: _ } =
+        report.clone();
     let measures = measures.into_iter().map(|(name, value)| v1::Measure { name, value }).collect();
     v1::StepReport { loss, targets, tokens, grad_norm, digest, overflowed, measures }
 }
@@ -210,6 +211,7 @@ mod tests {
             digest: "ab".into(),
             overflowed: true,
             measures: vec![("mlm".into(), 1.25)],
+            waits: Waits::default(),
         };
         assert_eq!(report_of(step_report(&report)), report);
         let ready = v1::Ready { generation: 1, step: 2, report: None, share: None };

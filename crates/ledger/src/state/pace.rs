@@ -4,7 +4,7 @@
 use plan::Deal;
 
 use super::Ledger;
-use crate::{Generation, Share, StepReport, WorkerId};
+use crate::{Generation, Share, StepReport, Waits, WorkerId};
 
 /// What a worker's older steps count for, beside its last one.
 const FADE: f64 = 0.9;
@@ -111,17 +111,15 @@ impl Ledger {
         }
     }
 
-    /// The report of a step with what held its members up: of each kind, the longest.
-    pub(super) fn with_waits(&self, mut report: StepReport) -> StepReport {
+    /// The report of a step with what held its members up.
+    pub(super) fn with_waits(&self, report: StepReport) -> StepReport {
         let longest =
             |of: fn(&Share) -> f64| self.ready.values().map(|vote| of(&vote.share)).fold(0.0, f64::max);
-        for (name, waited) in [
-            ("wait/data_ms", longest(|share| share.data_ms)),
-            ("wait/checkpoint_ms", longest(|share| share.checkpoint_ms)),
-        ] {
-            report.measures.push((name.to_owned(), waited));
-        }
-        report
+        let waits = Waits {
+            data_ms: longest(|share| share.data_ms),
+            checkpoint_ms: longest(|share| share.checkpoint_ms),
+        };
+        StepReport { waits, ..report }
     }
 
     /// How micro-batches are dealt to these workers: by what is known of them; a newcomer is taken for average.

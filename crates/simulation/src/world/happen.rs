@@ -1,6 +1,6 @@
 //! What is planned happens: to a worker, to a coordinator, on the network between them.
 
-use ledger::{Event, Opening, PartReport, Share, StateSource, StepReport, WorkerId};
+use ledger::{Event, Opening, PartReport, Share, StateSource, StepReport, Waits, WorkerId};
 
 use super::{Fault, Planned, TICK, World};
 use crate::coordinator::Coordinator;
@@ -484,5 +484,6 @@ fn report(gradient: Option<u64>, loss: f64) -> StepReport {
         digest: gradient.map_or_else(String::new, |gradient| format!("{gradient:016x}")),
         overflowed: gradient.is_none(),
         measures: Vec::new(),
+        waits: Waits::default(),
     }
 }

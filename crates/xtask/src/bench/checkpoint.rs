@@ -199,7 +199,7 @@ fn watch(command: &mut Command) -> Outcome<Watched> {
         match update["kind"].as_str() {
             Some("step") => {
                 begun.insert(step, Instant::now());
-                let stall = update["measures"]["wait/checkpoint_ms"].as_f64().unwrap_or(0.0);
+                let stall = update["waits"]["checkpoint_ms"].as_f64().unwrap_or(0.0);
                 if stall > 0.0 {
                     watched.stalls.push(stall / 1e3);
                 }
