@@ -96,7 +96,7 @@ impl Dice {
     pub fn next(&self, kind: Kind) -> Option<Fault> {
         let mut drawn = self.drawn.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
         drawn.0 += 1;
-        let fault = self.draw(drawn.0, kind);
+        let fault = self.draw(drawn.0, kind, &drawn.1);
         let name = fault.map_or_else(|| "Served".to_owned(), |fault| format!("{fault:?}"));
         *drawn.1.entry(name).or_default() += 1;
         fault
@@ -107,7 +107,7 @@ impl Dice {
         self.drawn.lock().unwrap_or_else(std::sync::PoisonError::into_inner).1.clone()
     }
 
-    fn draw(&self, number: u64, kind: Kind) -> Option<Fault> {
+    fn draw(&self, number: u64, kind: Kind, counts: &BTreeMap<String, u64>) -> Option<Fault> {
         if !self.rates.storm_every.is_zero() {
             let since = self.began.elapsed().as_millis() % self.rates.storm_every.as_millis().max(1);
             // The first storm comes after the first calm.
@@ -124,11 +124,15 @@ impl Dice {
         if share(2) >= self.rates.share {
             return None;
         }
-        match Fault::USUAL[(draw(3) % Fault::USUAL.len() as u64) as usize] {
-            Fault::StaleListing if !kind.lists => Some(Fault::Late),
-            Fault::Torn if !kind.writes => Some(Fault::Vanished),
-            Fault::Trickle if kind.writes => Some(Fault::LostAnswer),
-            fault => Some(fault),
-        }
+        let fits = |fault: &Fault| match fault {
+            Fault::StaleListing => kind.lists,
+            Fault::Torn => kind.writes,
+            Fault::Trickle => !kind.writes,
+            _ => true,
+        };
+        // The one that was met least often, so that a short run meets all of them.
+        let met = |fault: &Fault| counts.get(&format!("{fault:?}")).copied().unwrap_or(0);
+        let fitting = Fault::USUAL.into_iter().filter(fits);
+        fitting.min_by_key(|fault| (met(fault), draw(3 + *fault as u64)))
     }
 }
