@@ -1,4 +1,5 @@
-//! Which request goes wrong, and how: a function of a seed and of the request's number. Knows nothing of HTTP.
+//! Which request goes wrong, and how: a function of a seed, the request's number and kind, and what was met before.
+//! Storms follow the clock. Knows nothing of HTTP.
 
 use std::collections::BTreeMap;
 use std::sync::Mutex;

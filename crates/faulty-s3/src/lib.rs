@@ -62,7 +62,7 @@ impl std::fmt::Debug for Server {
 
 impl Server {
     /// A server over `folder`, which exists. One that does not keep conditions drops their headers, as older services
-    /// do.
+    /// do, and lets everybody in.
     ///
     /// # Errors
     /// If the folder cannot be used.
