@@ -164,6 +164,11 @@ impl Workplace {
         server
     }
 
+    /// Every command finds this in its environment from now on.
+    pub fn set(&mut self, name: &'static str, value: &str) {
+        self.environment.push((name, value.to_owned()));
+    }
+
     /// A file or folder in the workplace.
     pub fn path(&self, name: &str) -> PathBuf {
         self.folder.path().join(name)
@@ -256,9 +261,9 @@ impl Workplace {
     }
 }
 
-/// A run's place, by its name or as a URL.
+/// A run's place, by its name or as it is.
 fn run_place(name: &str) -> String {
-    if name.contains("://") { name.to_owned() } else { format!("runs/{name}") }
+    if name.contains('/') { name.to_owned() } else { format!("runs/{name}") }
 }
 
 /// A training in progress.
@@ -425,6 +430,18 @@ pub fn kill(process: u32) {
 pub fn signal(process: u32, name: &str) {
     let sent = Command::new("kill").arg(format!("-{name}")).arg(process.to_string()).status();
     assert!(sent.expect("kill can be started").success(), "no process {process}");
+}
+
+/// Copies the files of a folder.
+///
+/// # Panics
+/// If the disk does not let us.
+pub fn copy(from: &Path, to: &Path) {
+    for (name, bytes) in files_below(from) {
+        let path = to.join(name);
+        std::fs::create_dir_all(path.parent().expect("a file is in a folder")).expect("a folder");
+        std::fs::write(path, bytes).expect("a file");
+    }
 }
 
 /// The SHA-256 of a file, in hexadecimal digits.

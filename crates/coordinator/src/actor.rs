@@ -6,17 +6,16 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use ledger::{
-    Command, Ending, Event, Generation, Ledger, Record, Settings, Start, Status, StepReport, Stored, Tail,
-    WorkerId,
+    Command, Ending, Event, Generation, Ledger, Record, Settings, Start, Status, StepReport, Tail, WorkerId,
 };
 use plan::RunPlan;
-use store::{Claim, RunStore, StoreError, Term};
+use store::{Claim, RunStore, Term};
 use tokio::sync::{mpsc, oneshot};
 use wire::v1;
 
-use crate::CoordinatorError;
 use crate::rendezvous::Rendezvous;
-use crate::scribe::{Finished, Scribe, Writing, Written};
+use crate::scribe::{Finished, Scribe, Writing};
+use crate::{CoordinatorError, takeover};
 
 /// Messages that wait for one worker. A worker that lets so many pile up does not read: it is lost.
 const OUTBOX: usize = 64;
@@ -176,8 +175,9 @@ pub(crate) async fn start(
         on_update(Update::Notice(skipped.to_string()));
         job.run.checkpoints().set_aside(skipped.step).await?;
     }
-    let (durable, head) =
-        newest.manifest.map_or((0, String::new()), |manifest| (manifest.step, manifest.ledger_head));
+    let (durable, head, segments) = newest
+        .manifest
+        .map_or((0, String::new(), 0), |manifest| (manifest.step, manifest.ledger_head, manifest.segments));
     let settings = Settings {
         steps: plan.train.steps,
         batches: plan::Batches::new(plan),
@@ -195,10 +195,16 @@ pub(crate) async fn start(
     let (events, mut written_events) = mpsc::channel(16);
     let (writing, to_write) = mpsc::unbounded_channel();
     let hashes = (job.dataset_hash.clone(), job.tokenizer_hash.clone());
-    let (stored, segments) = take_over_record(&job.run, term).await?;
-    let written = Written { segments, records: stored.records, chain: stored.chain.clone() };
+    let taken = takeover::take_over(&job.run, term, segments).await?;
+    let (stored, written) = (taken.stored.clone(), (taken.segments, taken.stored.clone()));
     tokio::spawn(Scribe::new(job.run.clone(), term, plan.clone(), hashes, written, events).run(to_write));
     let handle = Handle { inbox };
+    let (run, reader) = (job.run.clone(), handle.inbox.clone());
+    tokio::spawn(async move {
+        if let Err(error) = takeover::read_the_rest(&run, &taken).await {
+            let _ = reader.send(Input::Event(Event::GiveUp { reason: error.to_string() })).await;
+        }
+    });
     let forward = handle.inbox.clone();
     tokio::spawn(async move {
         while let Some(event) = written_events.recv().await {
@@ -225,40 +231,6 @@ pub(crate) async fn start(
     Ok((handle, tokio::spawn(actor.run(queue))))
 }
 
-/// Reads the run's record, and appends a first segment of this term's own: from then on no other coordinator can append,
-/// so that nothing is missing from what was read. Returns what was read, and the number of segments.
-async fn take_over_record(run: &RunStore, term: Term) -> Result<(Stored, u64), CoordinatorError> {
-    loop {
-        let segments = run.ledger().await?;
-        let mut stored = Stored::default();
-        for segment in &segments {
-            follows(segment, &stored.chain)?;
-            for line in segment.text.lines() {
-                let record = Record::from_line(line)
-                    .map_err(|reason| CoordinatorError::Record { segment: segment.number, reason })?;
-                stored.append_line(segment.term.0, &record, line);
-            }
-        }
-        let next = segments.len() as u64;
-        match run.append_ledger(term, next, &stored.chain.head(), "").await {
-            Ok(()) => return Ok((stored, next + 1)),
-            // The one before us was faster; unless it is one after us.
-            Err(StoreError::Fenced { .. }) => run.check_term(term).await?,
-            Err(error) => return Err(error.into()),
-        }
-    }
-}
-
-/// Whether a segment goes on where the records before it end. Those of the first versions do not say where that is.
-fn follows(segment: &store::Segment, chain: &ledger::Chain) -> Result<(), CoordinatorError> {
-    if segment.chain.is_empty() || segment.chain == chain.head() {
-        return Ok(());
-    }
-    let reason =
-        "it does not follow on the records before it: one of them, or its first line, was changed".to_owned();
-    Err(CoordinatorError::Record { segment: segment.number, reason })
-}
-
 impl Actor {
     async fn run(mut self, mut queue: mpsc::Receiver<Input>) -> Ending {
         let mut clock = tokio::time::interval(TICK);
@@ -272,9 +244,15 @@ impl Actor {
                 _ = clock.tick() => self.handle(Event::Tick),
             }
             if let Some(ending) = self.ending.take() {
-                let (done, written) = oneshot::channel();
+                let (done, mut written) = oneshot::channel();
                 if self.writing.send(Writing::Finish(done)).is_ok() {
-                    let _ = written.await;
+                    // The scribe has something to say, too, and must not wait for room behind what nobody takes.
+                    while let Some(input) = tokio::select! {
+                        _ = &mut written => None,
+                        input = queue.recv() => input,
+                    } {
+                        self.take(input);
+                    }
                 }
                 return ending;
             }

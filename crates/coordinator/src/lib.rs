@@ -8,6 +8,7 @@ mod error;
 mod rendezvous;
 mod scribe;
 mod service;
+mod takeover;
 
 pub use actor::{Handle, Job, KEEPERS, UNMEASURED_MS, UNSTORED, Update};
 pub use error::CoordinatorError;

@@ -3,15 +3,19 @@
 
 use std::collections::BTreeMap;
 
-use ledger::{Chain, Event, PartReport, Record};
+use ledger::{Event, PartReport, Record, Stored};
 use plan::RunPlan;
 use store::{CheckpointManifest, PartMeta, Retention, RunStore, StoreError, Term};
 use tokio::sync::{mpsc, oneshot};
+
+use crate::takeover;
 
 /// Records are gathered for this long before they become a segment.
 const SEGMENT_EVERY: std::time::Duration = std::time::Duration::from_secs(10);
 /// A segment is closed at this size at the latest, so that memory is bounded however fast the steps are.
 const SEGMENT_BYTES: usize = 1 << 20;
+/// So often a segment says what the records before it come to. A coordinator that comes back reads no more of them.
+const SUMMARY_EVERY: u64 = 64;
 
 /// A checkpoint whose parts are all stored.
 pub(crate) struct Finished {
@@ -33,13 +37,6 @@ pub(crate) enum Writing {
     Finish(oneshot::Sender<()>),
 }
 
-/// What of the run's record was there before.
-pub(crate) struct Written {
-    pub(crate) segments: u64,
-    pub(crate) records: u64,
-    pub(crate) chain: Chain,
-}
-
 pub(crate) struct Scribe {
     pub(crate) run: RunStore,
     pub(crate) term: Term,
@@ -48,9 +45,8 @@ pub(crate) struct Scribe {
     pub(crate) tokenizer_hash: String,
     pub(crate) events: mpsc::Sender<Event>,
     segment: u64,
-    /// Records that are durable, those of earlier terms included, and the chain over them.
-    recorded: u64,
-    chain: Chain,
+    /// What the records come to that are durable, those of earlier terms included.
+    stored: Stored,
     lines: String,
     /// A segment that could not be written: it is tried again as it is, because it may have been written after all.
     pending: Option<String>,
@@ -62,7 +58,7 @@ impl Scribe {
         term: Term,
         plan: RunPlan,
         (dataset_hash, tokenizer_hash): (String, String),
-        written: Written,
+        (segment, stored): (u64, Stored),
         events: mpsc::Sender<Event>,
     ) -> Self {
         Scribe {
@@ -72,9 +68,8 @@ impl Scribe {
             dataset_hash,
             tokenizer_hash,
             events,
-            segment: written.segments,
-            recorded: written.records,
-            chain: written.chain,
+            segment,
+            stored,
             lines: String::new(),
             pending: None,
         }
@@ -105,10 +100,18 @@ impl Scribe {
                     }
                     None => return,
                 },
-                _ = timer.tick() => {
-                    let _ = self.flush().await;
-                }
+                _ = timer.tick() => self.look_after().await,
             }
+        }
+    }
+
+    /// What is done from time to time: whoever has nothing to write would never learn that its term is over, and keep its
+    /// workers from the coordinator that has taken over.
+    async fn look_after(&mut self) {
+        if self.pending.is_some() || !self.lines.is_empty() {
+            let _ = self.flush().await;
+        } else if let Err(error @ StoreError::Fenced { .. }) = self.run.check_term(self.term).await {
+            self.complain(&error).await;
         }
     }
 
@@ -120,19 +123,21 @@ impl Scribe {
                 None if self.lines.is_empty() => return Ok(()),
                 None => std::mem::take(&mut self.lines),
             };
-            if let Err(error) =
-                self.run.append_ledger(self.term, self.segment, &self.chain.head(), &text).await
-            {
-                self.pending = Some(text);
+            let sums_up = self.segment.is_multiple_of(SUMMARY_EVERY);
+            let segment = takeover::segment(self.segment, self.term, &self.stored, sums_up, text);
+            if let Err(error) = self.run.append_ledger(&segment).await {
+                self.pending = Some(segment.text);
                 self.complain(&error).await;
                 return Err(error);
             }
             self.segment += 1;
-            for line in text.lines() {
-                self.recorded += 1;
-                self.chain.append_line(line);
+            for line in segment.text.lines() {
+                match Record::from_line(line) {
+                    Ok(record) => self.stored.append_line(self.term.0, &record, line),
+                    Err(error) => tracing::error!(error, line, "a record cannot be read; this is a bug"),
+                }
             }
-            let _ = self.events.send(Event::Recorded { records: self.recorded }).await;
+            let _ = self.events.send(Event::Recorded { records: self.stored.records }).await;
         }
         Ok(())
     }
@@ -176,6 +181,7 @@ impl Scribe {
             dataset_hash: self.dataset_hash.clone(),
             tokenizer_hash: self.tokenizer_hash.clone(),
             ledger_head,
+            segments: self.segment,
             state_digest,
             loss,
             parts: parts.collect(),

@@ -1,5 +1,6 @@
 //! The worker's engine on top of the trainer: adapts names and errors, and holds the process group of the generation.
 
+use std::ops::Range;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -206,8 +207,8 @@ impl StepEngine for TorchEngine {
         Ok(tensors.map(|t| TensorInfo { name: t.name, shape: t.shape, bytes: t.bytes.len() }).collect())
     }
 
-    fn copy_tensor(&self, index: usize) -> Result<Vec<u8>, EngineError> {
-        Ok(self.trainer.tensors().map_err(sorted)?[index].bytes.to_vec())
+    fn snapshot(&self, which: Range<usize>) -> Result<Vec<Vec<u8>>, EngineError> {
+        self.trainer.snapshot(which).map_err(sorted)
     }
 
     fn state_digest(&self) -> Result<String, EngineError> {

@@ -1,8 +1,10 @@
 //! An S3 server on a folder (`s3s-fs`) that fails on purpose, by a seed: errors, storms of 503, silence, vanished
-//! connections, torn writes, lost answers, stale listings, trickling reads. For tests and measurements of what keeps
-//! its data on object storage; knows nothing of what is kept.
+//! connections, torn writes, lost answers, stale listings, trickling reads. It can be as far away as one likes, encrypted,
+//! and speak Google's dialect. For tests and measurements of what keeps its data on object storage; knows nothing of
+//! what is kept.
 
 mod faults;
+pub mod tls;
 
 use std::collections::HashMap;
 use std::convert::Infallible;
@@ -12,7 +14,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use futures::{StreamExt, stream};
-use http::{Method, Request, Response, StatusCode, header};
+use http::{HeaderValue, Method, Request, Response, StatusCode, header};
 use http_body_util::{BodyExt, StreamBody};
 use hyper::body::{Frame, Incoming};
 use hyper::service::service_fn;
@@ -21,7 +23,9 @@ use hyper_util::server::conn::auto::Builder;
 use s3s::Body;
 use s3s::auth::SimpleAuth;
 use s3s::service::{S3Service, S3ServiceBuilder};
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpListener;
+use tokio_rustls::TlsAcceptor;
 
 pub use faults::{Dice, Fault, Kind, Rates};
 
@@ -29,6 +33,9 @@ pub use faults::{Dice, Fault, Kind, Rates};
 pub const ACCESS_KEY: &str = "cloze";
 /// And its secret.
 pub const SECRET_KEY: &str = "masked-language-model";
+/// The key of a service account of which no token is asked, for [`Dialect::Google`].
+pub const GOOGLE_KEY: &str =
+    r#"{"disable_oauth": true, "client_email": "", "private_key": "", "private_key_id": ""}"#;
 /// `GET` on this path tells how many requests met which fault.
 pub const COUNTS: &str = "/_faults";
 
@@ -39,7 +46,24 @@ const SILENCE: Duration = Duration::from_secs(60);
 const TRICKLE: Duration = Duration::from_millis(20);
 const TRICKLES: usize = 8;
 
-type Failure = Box<dyn std::error::Error + Send + Sync>;
+/// Google's condition of an upload: the version that is to be replaced, `0` for none.
+const IF_GENERATION: &str = "x-goog-if-generation-match";
+/// The version of an object, in Google's answers.
+const GENERATION: &str = "x-goog-generation";
+
+/// What this program fails with.
+pub type Failure = Box<dyn std::error::Error + Send + Sync>;
+
+/// Which service is imitated.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Dialect {
+    /// Amazon's.
+    S3,
+    /// That of older S3-compatible services: conditions are not looked at, and everybody is let in.
+    Unconditional,
+    /// Google's XML interface: S3's but for the conditions, which name generations. Everybody is let in.
+    Google,
+}
 
 /// A server over a folder in which every folder is a bucket.
 #[derive(Clone)]
@@ -51,7 +75,7 @@ pub struct Server {
     listings: Arc<Mutex<HashMap<String, Bytes>>>,
     /// `s3s-fs` looks and then writes; a service that keeps conditions does both at once.
     conditional: Arc<tokio::sync::Mutex<()>>,
-    keeps_conditions: bool,
+    dialect: Dialect,
 }
 
 impl std::fmt::Debug for Server {
@@ -61,15 +85,14 @@ impl std::fmt::Debug for Server {
 }
 
 impl Server {
-    /// A server over `folder`, which exists. One that does not keep conditions drops their headers, as older services
-    /// do, and lets everybody in.
+    /// A server over `folder`, which exists.
     ///
     /// # Errors
     /// If the folder cannot be used.
-    pub fn new(folder: &Path, rates: Rates, keeps_conditions: bool) -> Result<Self, Failure> {
+    pub fn new(folder: &Path, rates: Rates, dialect: Dialect) -> Result<Self, Failure> {
         let files = s3s_fs::FileSystem::new(folder).map_err(|error| format!("{error:?}"))?;
         let mut builder = S3ServiceBuilder::new(files);
-        if keeps_conditions {
+        if dialect == Dialect::S3 {
             builder.set_auth(SimpleAuth::from_single(ACCESS_KEY, SECRET_KEY));
         }
         Ok(Server {
@@ -78,22 +101,32 @@ impl Server {
             dice: Arc::new(Dice::new(rates)),
             listings: Arc::default(),
             conditional: Arc::default(),
-            keeps_conditions,
+            dialect,
         })
     }
 
-    /// Serves until the task is dropped.
-    pub async fn serve(self, listener: TcpListener) -> Infallible {
+    /// Serves until the task is dropped, encrypted if it is told how.
+    pub async fn serve(self, listener: TcpListener, tls: Option<TlsAcceptor>) -> Infallible {
         loop {
             let Ok((socket, _)) = listener.accept().await else { continue };
-            let server = self.clone();
+            let (server, tls) = (self.clone(), tls.clone());
             tokio::spawn(async move {
-                let answer = service_fn(move |request| server.clone().answered(request));
-                // A connection that broke is what this program is for.
-                let _ =
-                    Builder::new(TokioExecutor::new()).serve_connection(TokioIo::new(socket), answer).await;
+                match tls {
+                    None => server.converse(socket).await,
+                    Some(tls) => {
+                        // Clients that do not believe the certificate hang up.
+                        let Ok(socket) = tls.accept(socket).await else { return };
+                        server.converse(socket).await;
+                    }
+                }
             });
         }
+    }
+
+    async fn converse(self, socket: impl AsyncRead + AsyncWrite + Unpin + Send + 'static) {
+        let answer = service_fn(move |request| self.clone().answered(request));
+        // A connection that broke is what this program is for.
+        let _ = Builder::new(TokioExecutor::new()).serve_connection(TokioIo::new(socket), answer).await;
     }
 
     /// With an error of a type that a connection's task can own.
@@ -113,6 +146,7 @@ impl Server {
         .then(|| uri.to_string());
         let writes = matches!(method, Method::PUT | Method::POST);
         let part = method == Method::PUT && uri.path().ends_with(".safetensors");
+        tokio::time::sleep(self.dice.delay()).await;
         let fault = self.dice.next(Kind { writes, lists: listing.is_some(), part });
         match fault {
             Some(Fault::SlowDown) => return Ok(failure(StatusCode::SERVICE_UNAVAILABLE, "SlowDown")),
@@ -153,10 +187,20 @@ impl Server {
 
     async fn done(&self, request: Request<Incoming>, lie: bool) -> Result<Response<Body>, Failure> {
         let (mut head, body) = request.into_parts();
-        if !self.keeps_conditions {
-            // They are signed, so that the signature goes with them.
-            for header in [header::IF_NONE_MATCH, header::IF_MATCH, header::AUTHORIZATION] {
-                head.headers.remove(header);
+        match self.dialect {
+            Dialect::S3 => {}
+            Dialect::Unconditional => {
+                // They are signed, so that the signature goes with them.
+                for header in [header::IF_NONE_MATCH, header::IF_MATCH, header::AUTHORIZATION] {
+                    head.headers.remove(header);
+                }
+            }
+            Dialect::Google => {
+                head.headers.remove(header::AUTHORIZATION);
+                // Only creation is asked for by this generation.
+                if head.headers.remove(IF_GENERATION).is_some_and(|generation| generation == "0") {
+                    head.headers.insert(header::IF_NONE_MATCH, HeaderValue::from_static("*"));
+                }
             }
         }
         let conditional = head.headers.contains_key(header::IF_NONE_MATCH) && head.method == Method::PUT;
@@ -166,7 +210,10 @@ impl Server {
             true => Some(self.conditional.lock().await),
             false => None,
         };
-        let answer = self.s3.call(request).await.map_err(|error| format!("{error:?}"))?;
+        let mut answer = self.s3.call(request).await.map_err(|error| format!("{error:?}"))?;
+        if self.dialect == Dialect::Google {
+            answer.headers_mut().insert(GENERATION, HeaderValue::from_static("1"));
+        }
         if lie && answer.status() == StatusCode::OK {
             let file = std::fs::File::options().write(true).open(object)?;
             file.set_len(file.metadata()?.len() / 2)?;

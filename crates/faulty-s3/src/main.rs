@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::Parser;
-use faulty_s3::{Rates, Server};
+use faulty_s3::{Dialect, Rates, Server};
 use tokio::io::AsyncReadExt;
 use tokio::net::TcpListener;
 
@@ -36,9 +36,18 @@ struct Arguments {
     /// Milliseconds that a storm lasts.
     #[arg(long, default_value_t = 2_000)]
     storm_ms: u64,
+    /// Milliseconds that every request takes.
+    #[arg(long, default_value_t = 0)]
+    delay_ms: u64,
     /// Drop the headers of conditional requests.
-    #[arg(long)]
+    #[arg(long, conflicts_with = "google")]
     without_conditions: bool,
+    /// Speak the dialect of Google's XML interface.
+    #[arg(long)]
+    google: bool,
+    /// Encrypt, and write the certificate of the authority to be believed to this file.
+    #[arg(long, value_name = "FILE")]
+    tls: Option<PathBuf>,
 }
 
 #[tokio::main]
@@ -53,16 +62,29 @@ async fn main() -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
         lies: arguments.lies,
         storm_every: Duration::from_millis(arguments.storm_every_ms),
         storm: Duration::from_millis(arguments.storm_ms),
+        delay: Duration::from_millis(arguments.delay_ms),
     };
-    let server = Server::new(&arguments.folder, rates, !arguments.without_conditions)?;
+    let dialect = match (arguments.without_conditions, arguments.google) {
+        (true, _) => Dialect::Unconditional,
+        (_, true) => Dialect::Google,
+        _ => Dialect::S3,
+    };
+    let server = Server::new(&arguments.folder, rates, dialect)?;
+    let mut tls = None;
+    if let Some(file) = &arguments.tls {
+        let (acceptor, authority) = faulty_s3::tls::for_this_machine()?;
+        std::fs::write(file, authority)?;
+        tls = Some(acceptor);
+    }
     let listener = TcpListener::bind(("127.0.0.1", arguments.port)).await?;
-    println!("http://{}", listener.local_addr()?);
+    let scheme = if tls.is_some() { "https" } else { "http" };
+    println!("{scheme}://{}", listener.local_addr()?);
     std::io::stdout().flush()?;
     let mut input = tokio::io::stdin();
     let ended = async move { while input.read(&mut [0; 64]).await.is_ok_and(|read| read > 0) {} };
     tokio::select! {
         () = ended => {}
-        never = server.serve(listener) => match never {},
+        never = server.serve(listener, tls) => match never {},
     }
     Ok(())
 }

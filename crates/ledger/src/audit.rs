@@ -3,7 +3,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::{Chain, Record, WorkerId};
+use serde::Deserialize;
+use serde_json::Value;
+
+use crate::{Chain, Record, Stored, WorkerId};
 
 /// Something that is wrong with a record.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -70,6 +73,8 @@ pub struct Body {
     pub term: u64,
     /// The head of the chain over all records before it, as its writer knew them.
     pub chain: String,
+    /// What all records before it come to, if the segment says so: see [`Stored`].
+    pub summary: Option<Value>,
     /// The records, a line each.
     pub text: String,
 }
@@ -89,6 +94,7 @@ pub fn audit(batches: plan::Batches, checkpoints: &[(u64, String)], segments: &[
         next_segment: 0,
         term: 0,
         chain: Chain::new(),
+        stored: Some(Stored::default()),
         named: named.chain(lines.filter_map(restored)).collect(),
         heads: BTreeMap::new(),
         told: Told::default(),
@@ -111,6 +117,8 @@ struct Audit {
     next_segment: u64,
     term: u64,
     chain: Chain,
+    /// What the records come to; unknown behind what cannot be relied on.
+    stored: Option<Stored>,
     /// Heads of the chain that checkpoints name, those included that are deleted by now.
     named: BTreeSet<String>,
     /// What had been told up to such a head: a generation may begin there.
@@ -132,17 +140,19 @@ struct Told {
 
 impl Audit {
     fn segment(&mut self, number: u64, body: &Body) {
-        let Body { term, chain, text } = body;
+        let Body { term, chain, summary, text } = body;
         let term = *term;
         self.expect(number);
         let place = format!("segment {number}");
         if *chain != self.chain.head() && self.out.segments > 0 {
             let what = "it does not follow on the records before it: something there, or its first line, was changed";
             self.find(&place, what);
+            self.stored = None;
         }
         if let Some(head) = Chain::at(chain) {
             self.chain = head;
         }
+        self.summed_up(&place, summary.as_ref());
         if term < self.term {
             self.find(&place, &format!("it is of term {term}, but follows on term {}", self.term));
         }
@@ -152,8 +162,16 @@ impl Audit {
             // The segment's own first line is line 1.
             let place = format!("segment {number}, line {}", index + 2);
             match Record::from_line(line) {
-                Ok(record) => self.record(&place, term, &record),
-                Err(error) => self.find(&place, &format!("it is no record: {error}")),
+                Ok(record) => {
+                    if let Some(stored) = &mut self.stored {
+                        stored.append_line(term, &record, line);
+                    }
+                    self.record(&place, term, &record);
+                }
+                Err(error) => {
+                    self.stored = None;
+                    self.find(&place, &format!("it is no record: {error}"));
+                }
             }
             self.chain.append_line(line);
             self.out.records += 1;
@@ -164,8 +182,22 @@ impl Audit {
         }
     }
 
+    /// A summary must be what the records before it come to.
+    fn summed_up(&mut self, place: &str, summary: Option<&Value>) {
+        let Some(summary) = summary else { return };
+        match (Stored::deserialize(summary), &self.stored) {
+            (Ok(said), Some(found)) if said != *found => {
+                self.find(place, "its summary is not what the records before it come to");
+            }
+            (Ok(said), None) => self.stored = Some(said),
+            (Ok(_), Some(_)) => {}
+            (Err(error), _) => self.find(place, &format!("its summary cannot be read: {error}")),
+        }
+    }
+
     fn unreadable(&mut self, number: u64, reason: &str) {
         self.expect(number);
+        self.stored = None;
         self.find(&format!("segment {number}"), reason);
     }
 
@@ -184,6 +216,7 @@ impl Audit {
 
     fn expect(&mut self, number: u64) {
         for missing in self.next_segment..number {
+            self.stored = None;
             self.find(&format!("segment {missing}"), "it is missing");
         }
         self.next_segment = number + 1;
@@ -339,7 +372,7 @@ mod tests {
 
     fn stored(segments: &[(u64, String, String)]) -> Vec<Segment> {
         let body = |(term, chain, text): &(u64, String, String)| {
-            Ok(Body { term: *term, chain: chain.clone(), text: text.clone() })
+            Ok(Body { term: *term, chain: chain.clone(), summary: None, text: text.clone() })
         };
         (0..).zip(segments).map(|(number, segment)| Segment { number, body: body(segment) }).collect()
     }
@@ -406,6 +439,26 @@ mod tests {
     }
 
     /// A checkpoint was stored, but its coordinator did not hear of it and went back; the next one finds it.
+    #[test]
+    fn a_summary_that_is_not_what_the_records_come_to_is_found() {
+        let (segments, _) = segments();
+        let mut stored = stored(&segments);
+        let mut comes_to = Stored::default();
+        let (term, _, text) = &segments[0];
+        for line in text.lines() {
+            comes_to.append_line(*term, &Record::from_line(line).unwrap(), line);
+        }
+        let sum_up = |stored: &mut Vec<Segment>, summary: &Stored| {
+            stored[1].body.as_mut().unwrap().summary = Some(serde_json::to_value(summary).unwrap());
+        };
+        sum_up(&mut stored, &comes_to);
+        assert_eq!(audited(&stored, &[]).findings, []);
+        comes_to.steps += 1;
+        sum_up(&mut stored, &comes_to);
+        let findings = audited(&stored, &[]).findings;
+        assert_eq!((findings.len(), findings[0].place.as_str()), (1, "segment 1"), "{findings:?}");
+    }
+
     #[test]
     fn a_run_may_go_on_from_a_checkpoint_that_it_went_back_before() {
         let mut chain = Chain::new();

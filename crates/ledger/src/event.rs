@@ -16,7 +16,7 @@ impl std::fmt::Display for WorkerId {
 }
 
 /// A generation, among all that any coordinator of the run ever opened: in the order in which they were.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Opening {
     /// The coordinator's term.
     pub term: u64,

@@ -185,8 +185,23 @@ impl Tail {
 }
 
 /// The hash chain over all records of a run: whoever holds its head can tell whether a line was changed.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
 pub struct Chain(u128);
+
+impl From<Chain> for String {
+    fn from(chain: Chain) -> Self {
+        chain.head()
+    }
+}
+
+impl TryFrom<String> for Chain {
+    type Error = String;
+
+    fn try_from(head: String) -> Result<Self, String> {
+        Chain::at(&head).ok_or_else(|| format!("`{head}` is no head of a chain"))
+    }
+}
 
 impl Default for Chain {
     fn default() -> Self {

@@ -12,6 +12,7 @@ mod pace;
 use std::collections::{BTreeMap, BTreeSet};
 
 use plan::Guards;
+use serde::{Deserialize, Serialize};
 
 use crate::{
     Chain, Command, Ending, Event, Generation, Opening, PartReport, Progress, Record, Share, StepReport,
@@ -76,8 +77,10 @@ pub struct Start {
     pub stored: Stored,
 }
 
-/// What a run's stored records come to.
-#[derive(Clone, Debug, Default, PartialEq)]
+/// What a run's stored records come to. Stored beside them now and then, as JSON, it saves a coordinator from reading all
+/// of them before it can go on.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Stored {
     /// The term in which the last of them was stored.
     pub term: u64,

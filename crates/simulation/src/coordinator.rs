@@ -57,13 +57,15 @@ pub(crate) struct Coordinator {
 }
 
 impl Coordinator {
-    /// Takes the next term of what is stored, and begins where the newest checkpoint is.
+    /// Takes the next term of what is stored and appends a segment of its own, so that nobody else can append any more,
+    /// and begins where the newest checkpoint is.
     pub(crate) fn start(settings: Settings, storage: &mut Storage) -> Self {
         storage.terms += 1;
         let term = storage.terms;
         let (durable, head) =
             storage.newest().map_or((0, String::new()), |(step, manifest)| (step, manifest.head.clone()));
         let stored = storage.stored();
+        storage.append(term, storage.next_segment(), &[]);
         Coordinator {
             term,
             written: stored.records,

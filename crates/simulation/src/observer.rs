@@ -65,6 +65,19 @@ pub enum Seen<'a> {
     },
 }
 
+impl Seen<'_> {
+    /// The term of the coordinator in which it happened, if it did in one.
+    pub fn term(&self) -> Option<u64> {
+        match *self {
+            Seen::Term { term, .. }
+            | Seen::Event { term, .. }
+            | Seen::Command { term, .. }
+            | Seen::Appended { term, .. } => Some(term),
+            _ => None,
+        }
+    }
+}
+
 /// Someone who looks at everything and may object.
 pub trait Observer {
     /// Sees what happened at `now`.

@@ -61,7 +61,8 @@ impl Storage {
         self.segments
     }
 
-    /// Appends a segment, if it is the next one. Says whether it did.
+    /// Appends a segment, if it is the next one. Says whether it did. Nothing else stops a writer whose term ended while
+    /// its request was on its way.
     pub(crate) fn append(&mut self, term: u64, segment: u64, records: &[Record]) -> bool {
         if segment != self.segments {
             return false;

@@ -98,6 +98,8 @@ pub(crate) struct Worker {
     pub(crate) backlog: VecDeque<Planned>,
     /// The connection that it takes for open.
     pub(crate) session: Option<u64>,
+    /// The highest term of any coordinator so far: an older one is not obeyed.
+    pub(crate) term: u64,
     /// Whether it has read plan and dataset.
     pub(crate) prepared: bool,
     pub(crate) leaving: bool,

@@ -110,8 +110,10 @@ pub(crate) enum Planned {
     Tick {
         term: u64,
     },
-    /// A coordinator process begins.
-    Restart,
+    /// A coordinator process begins, if none is there or it is to begin all the same.
+    Start {
+        beside: bool,
+    },
     Fault(Fault),
 }
 
@@ -124,6 +126,7 @@ pub(crate) enum Fault {
     Hang(WorkerId),
     Replace(WorkerId),
     Coordinator,
+    Usurper,
 }
 
 /// A cluster and its history so far.
@@ -139,7 +142,10 @@ pub struct World<O> {
     sessions: u64,
     pub(crate) workers: Workers,
     pub(crate) groups: BTreeMap<(u64, u64), Group>,
-    pub(crate) coordinator: Option<Coordinator>,
+    /// By their terms: whoever is not the last was taken for dead.
+    pub(crate) coordinators: BTreeMap<u64, Coordinator>,
+    /// The terms of the coordinators that sessions are with.
+    pub(crate) sessions_with: BTreeMap<u64, u64>,
     pub(crate) storage: Storage,
     /// Sessions that are cut: what was on its way in them is lost.
     pub(crate) broken: BTreeSet<u64>,
@@ -170,7 +176,8 @@ impl<O: Observer> World<O> {
             sessions: 0,
             workers: BTreeMap::new(),
             groups: BTreeMap::new(),
-            coordinator: None,
+            coordinators: BTreeMap::new(),
+            sessions_with: BTreeMap::new(),
             storage: Storage::default(),
             broken: BTreeSet::new(),
             failures: Vec::new(),
@@ -183,12 +190,13 @@ impl<O: Observer> World<O> {
             log: None,
             scenario,
         };
-        world.plan(0, Planned::Restart);
+        world.plan(0, Planned::Start { beside: false });
         for _ in 0..world.scenario.workers {
             let delay = world.scenario.times.replacement.draw(&mut world.random);
             world.plan(delay, Planned::Birth);
         }
         world.plan_fault(world.scenario.faults.coordinator, Fault::Coordinator);
+        world.plan_fault(world.scenario.faults.usurper, Fault::Usurper);
         world
     }
 
@@ -261,9 +269,9 @@ impl<O: Observer> World<O> {
         self.storage.manifests().map(|(step, manifest)| (step, manifest.head.as_str()))
     }
 
-    /// What the ledger that is in charge says of the run.
+    /// What the ledger of the highest term says of the run.
     pub fn status(&self) -> Option<ledger::Status> {
-        self.coordinator.as_ref().map(|coordinator| coordinator.ledger.status())
+        self.coordinators.last_key_value().map(|(_, coordinator)| coordinator.ledger.status())
     }
 
     /// A worker's memory changes: it holds other weights than it should. Says which worker, if there is one.
@@ -348,18 +356,24 @@ impl<O: Observer> World<O> {
         self.plan_fault(faults.hang, Fault::Hang(worker));
     }
 
-    /// Opens a session, if there is a coordinator.
+    /// Opens a session, if there is a coordinator; of several it knows any.
     pub(crate) fn connect(&mut self, worker: WorkerId) {
         let reconnect = self.draw(|scenario| scenario.times.reconnect);
-        let there = self.coordinator.is_some();
+        let there: Vec<u64> = self.coordinators.keys().copied().collect();
+        let known = match there[..] {
+            [] => None,
+            [only] => Some(only),
+            _ => Some(there[self.random.below(there.len() as u64) as usize]),
+        };
         let Some(state) = self.workers.get_mut(&worker).filter(|state| state.session.is_none()) else {
             return;
         };
-        if !there {
+        let Some(term) = known.filter(|&term| term >= state.term) else {
             return self.plan(reconnect, Planned::Connect(worker));
-        }
+        };
         self.sessions += 1;
-        state.session = Some(self.sessions);
+        self.sessions_with.insert(self.sessions, term);
+        (state.session, state.term) = (Some(self.sessions), term);
         let prepared = std::mem::replace(&mut state.prepared, true);
         let info = WorkerInfo { name: worker.to_string(), address: String::new(), platform: String::new() };
         self.say(worker, Event::Hello { worker, info });

@@ -1,5 +1,6 @@
 //! The real ledger in seeded histories of everything that can go wrong: killed, frozen, leaving and joining workers, cut
-//! connections, lost and doubled messages, coordinators killed anywhere, storage that fails or only says so. A seed that
+//! connections, lost and doubled messages, coordinators killed anywhere or not dead although another has begun, storage
+//! that fails or only says so. A seed that
 //! breaks an invariant says how to replay it.
 
 mod invariants;
@@ -45,6 +46,7 @@ fn scenario(seed: u64) -> Scenario {
         storage: often(20),
         doubled: often(20),
         hang: often(40_000),
+        usurper: often(12_000),
     };
     let max_workers = draw(&mut random, 1, 4) as usize;
     let mut faults = faults;

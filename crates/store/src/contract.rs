@@ -8,7 +8,7 @@ mod services;
 
 use bytes::Bytes;
 
-use crate::{CheckpointManifest, Claim, Location, PartName, RunStore, Tensor, Term};
+use crate::{CheckpointManifest, Claim, Location, PartName, RunStore, Segment, StoreError, Tensor, Term};
 
 /// Runs a check against every kind of store.
 async fn everywhere(check: impl AsyncFn(RunStore)) {
@@ -23,6 +23,15 @@ async fn everywhere(check: impl AsyncFn(RunStore)) {
             Err(reason) => println!("skipped: {}: {reason}", service.name),
         }
     }
+}
+
+/// Appends lines to the ledger.
+async fn append(run: &RunStore, term: Term, number: u64, text: &str) -> Result<(), StoreError> {
+    run.append_ledger(&segment(term, number, text)).await
+}
+
+fn segment(term: Term, number: u64, text: &str) -> Segment {
+    Segment { number, term, chain: String::new(), summary: None, text: text.to_owned() }
 }
 
 fn claim(recipe: &str) -> Claim {
@@ -65,6 +74,7 @@ async fn parts(run: &RunStore, term: Term, step: u64, of: u32) -> CheckpointMani
         dataset_hash: "data".into(),
         tokenizer_hash: "words".into(),
         ledger_head: format!("head {step}"),
+        segments: 0,
         state_digest: format!("state {step}"),
         loss: Some(0.1 + 0.2),
         parts,

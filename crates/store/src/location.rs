@@ -111,7 +111,10 @@ impl Location {
             object_store::Error::AlreadyExists { .. } | object_store::Error::Precondition { .. } => {
                 StoreError::Fenced { place, reason: "it exists already".into() }
             }
-            other => StoreError::io(place, other),
+            other => match service::unbelieved(&other) {
+                Some(reason) => StoreError::Invalid(format!("{place} cannot be reached: {reason}")),
+                None => StoreError::io(place, other),
+            },
         }
     }
 
@@ -245,17 +248,27 @@ impl Location {
         let root = if prefix.is_empty() { self.prefix.clone() } else { self.path(prefix) };
         let found: Vec<_> =
             self.store.list(Some(&root)).try_collect().await.map_err(|error| self.error(prefix, error))?;
-        let depth = self.prefix.parts().count();
-        let mut names: Vec<(String, u64)> = found
-            .into_iter()
-            .map(|meta| {
-                let parts: Vec<String> =
-                    meta.location.parts().skip(depth).map(|part| part.as_ref().to_owned()).collect();
-                (parts.join("/"), meta.size)
-            })
-            .collect();
+        let mut names: Vec<(String, u64)> =
+            found.iter().map(|meta| (self.relative(&meta.location), meta.size)).collect();
         names.sort();
         Ok(names)
+    }
+
+    /// The name of an object here.
+    fn relative(&self, path: &Path) -> String {
+        let parts: Vec<String> =
+            path.parts().skip(self.prefix.parts().count()).map(|part| part.as_ref().to_owned()).collect();
+        parts.join("/")
+    }
+
+    /// The names (relative to this place) of the objects below `prefix` that come after the name `after`.
+    ///
+    /// # Errors
+    /// [`StoreError::Io`].
+    pub async fn list_after(&self, prefix: &str, after: &str) -> Result<Vec<String>, StoreError> {
+        let listed = self.store.list_with_offset(Some(&self.path(prefix)), &self.path(after));
+        let found: Vec<_> = listed.try_collect().await.map_err(|error| self.error(prefix, error))?;
+        Ok(found.iter().map(|meta| self.relative(&meta.location)).collect())
     }
 
     /// The names of the objects at this place itself, sorted; what lies in folders below is passed over.

@@ -1,26 +1,25 @@
 //! The state of a run: what it is, who coordinates it, and its ledger. Knows neither what the records of the
 //! ledger say nor what a plan means. Fencing is described in the README of this crate.
 
+mod record;
+
 use std::collections::BTreeMap;
 
-use futures::{StreamExt, TryStreamExt, stream};
 use serde::{Deserialize, Serialize};
-use xxhash_rust::xxh3::xxh3_128;
 
 use crate::retry::retry;
 use crate::{CheckpointManifest, Checkpoints, Location, StoreError, location};
 
+pub use record::Segment;
+
 const IDENTITY: &str = "run.json";
 const PLAN: &str = "plan.toml";
 const TERMS: &str = "terms";
-const LEDGER: &str = "ledger";
 const EVALUATIONS: &str = "evaluations";
 
 /// How often a claim may lose against others: each time somebody else has started, so more is a cluster gone
 /// wrong.
 const CLAIMS: u32 = 32;
-/// Small objects that are read at a time.
-const READS: usize = 16;
 
 /// The number of a coordinator of a run, counted from 1. The highest one is in charge.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -53,46 +52,6 @@ pub struct Claim {
 pub struct Packing {
     /// One list per variant, with one number per block.
     pub counts: Vec<Vec<u32>>,
-}
-
-/// Some lines of the ledger that became durable together.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Segment {
-    /// Its place in the ledger, counted from 0.
-    pub number: u64,
-    /// Who wrote it.
-    pub term: Term,
-    /// Hash of all lines before it, as its writer knew them.
-    pub chain: String,
-    /// The lines; empty, or with a line end after the last one.
-    pub text: String,
-}
-
-/// The first line of a segment. A name that was changed must not make it look like one of the first versions.
-#[derive(Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct SegmentHead {
-    segment: u64,
-    term: Term,
-    #[serde(default)]
-    chain: String,
-    /// Of the other fields and of all lines; the first versions had none.
-    #[serde(default)]
-    checksum: String,
-}
-
-impl SegmentHead {
-    /// A segment as a file: its first line, then its lines.
-    fn sealed(segment: &Segment) -> String {
-        let Segment { number, term, chain, text } = segment;
-        let checksum = Self::checksum(segment);
-        let head = SegmentHead { segment: *number, term: *term, chain: chain.clone(), checksum };
-        format!("{}\n{text}", json(&head))
-    }
-
-    fn checksum(Segment { number, term, chain, text }: &Segment) -> String {
-        format!("{:032x}", xxh3_128(format!("{number} {term} {chain}\n{text}").as_bytes()))
-    }
 }
 
 /// A term object. The claim is random, so that a claimer knows its own.
@@ -296,38 +255,6 @@ impl RunStore {
         retry(&name, || self.at.put(&name, bytes.clone())).await
     }
 
-    /// The number of the segment that is to be appended next.
-    ///
-    /// # Errors
-    /// [`StoreError::Io`].
-    pub async fn next_segment(&self) -> Result<u64, StoreError> {
-        let segments = self.numbered(LEDGER, "segment-", ".jsonl").await?;
-        Ok(segments.last().map_or(0, |last| last + 1))
-    }
-
-    /// Appends lines to the ledger as segment `number`, which must be the next one; `chain` is a hash of all lines
-    /// before. Appending the same again is no error. The lines are durable when this returns.
-    ///
-    /// # Errors
-    /// [`StoreError::Fenced`] if somebody else wrote that segment, or has a higher term: decide nothing more.
-    pub async fn append_ledger(
-        &self,
-        term: Term,
-        number: u64,
-        chain: &str,
-        lines: &str,
-    ) -> Result<(), StoreError> {
-        self.check_term(term).await?;
-        let mut text = lines.to_owned();
-        if !text.is_empty() && !text.ends_with('\n') {
-            text.push('\n');
-        }
-        let name = segment_name(number);
-        let segment = Segment { number, term, chain: chain.to_owned(), text };
-        let text = bytes::Bytes::from(SegmentHead::sealed(&segment));
-        retry(&name, || self.at.put_once(&name, text.clone())).await
-    }
-
     /// Copies the run as it stood at a checkpoint: what it is, its plan, the `record` up to there, the checkpoint itself.
     /// What says that there is a run comes last, so that half a copy is none.
     ///
@@ -358,72 +285,11 @@ impl RunStore {
         let bytes = retry(&term, || self.at.get(&term)).await?;
         retry(&term, || to.at.put(&term, bytes.clone())).await?;
         for segment in record {
-            let (name, text) = (segment_name(segment.number), SegmentHead::sealed(segment));
+            let (name, text) = (segment.name(), segment.sealed());
             retry(&name, || to.at.put(&name, text.clone())).await?;
         }
         self.checkpoints().copy_to(&to.checkpoints(), manifest).await?;
         retry(IDENTITY, || to.at.put_once(IDENTITY, json(&identity))).await
-    }
-
-    /// All segments that are there, in order, each by itself: for looking at a ledger that may be broken.
-    ///
-    /// # Errors
-    /// If they cannot be listed.
-    pub async fn segments(&self) -> Result<Vec<(u64, Result<Segment, StoreError>)>, StoreError> {
-        let numbers = self.numbered(LEDGER, "segment-", ".jsonl").await?;
-        let segment = |number| async move { (number, self.segment(number).await) };
-        Ok(stream::iter(numbers).map(segment).buffered(READS).collect().await)
-    }
-
-    async fn segment(&self, number: u64) -> Result<Segment, StoreError> {
-        let name = segment_name(number);
-        let bytes = retry(&name, || self.at.get(&name)).await?;
-        self.parse_segment(number, text(self.at.place(&name), &bytes)?)
-    }
-
-    /// The whole ledger, in order.
-    ///
-    /// # Errors
-    /// [`StoreError::Damaged`] if a segment is missing, cut short, or out of order.
-    pub async fn ledger(&self) -> Result<Vec<Segment>, StoreError> {
-        let numbers = self.numbered(LEDGER, "segment-", ".jsonl").await?;
-        if let Some(missing) =
-            (0..).zip(&numbers).find_map(|(expected, &found)| (expected != found).then_some(expected))
-        {
-            return Err(self.broken(missing, "it is missing, though later ones are there".into()));
-        }
-        let segments: Vec<Segment> =
-            stream::iter(numbers).map(|number| self.segment(number)).buffered(READS).try_collect().await?;
-        for pair in segments.windows(2) {
-            if pair[1].term < pair[0].term {
-                let reason = format!("term {} follows on term {}", pair[1].term, pair[0].term);
-                return Err(self.broken(pair[1].number, reason));
-            }
-        }
-        Ok(segments)
-    }
-
-    fn parse_segment(&self, number: u64, text: String) -> Result<Segment, StoreError> {
-        let (head, lines) = text
-            .split_once('\n')
-            .filter(|_| text.ends_with('\n'))
-            .ok_or_else(|| self.broken(number, "it is cut short".into()))?;
-        let head: SegmentHead = serde_json::from_str(head)
-            .map_err(|error| self.broken(number, format!("its first line cannot be read: {error}")))?;
-        if head.segment != number {
-            return Err(self.broken(number, format!("it says that it is segment {}", head.segment)));
-        }
-        let segment = Segment { number, term: head.term, chain: head.chain, text: lines.to_owned() };
-        let found = SegmentHead::checksum(&segment);
-        if !head.checksum.is_empty() && head.checksum != found {
-            let reason = format!("its checksum is {found}, its first line says {}", head.checksum);
-            return Err(self.broken(number, reason));
-        }
-        Ok(segment)
-    }
-
-    fn broken(&self, segment: u64, reason: String) -> StoreError {
-        StoreError::Damaged { place: self.at.place(&segment_name(segment)), reason }
     }
 
     async fn required(&self, name: &str) -> Result<bytes::Bytes, StoreError> {
@@ -440,29 +306,24 @@ impl RunStore {
     /// The numbers in the names of objects in a folder, in order.
     async fn numbered(&self, folder: &str, before: &str, after: &str) -> Result<Vec<u64>, StoreError> {
         let found = retry(folder, || self.at.list(folder)).await?;
-        let mut numbers: Vec<u64> = found
-            .iter()
-            .filter_map(|(name, _)| {
-                name.strip_prefix(folder)?
-                    .strip_prefix('/')?
-                    .strip_prefix(before)?
-                    .strip_suffix(after)?
-                    .parse()
-                    .ok()
-            })
-            .collect();
-        // Names are in the order of their letters, which is another one beyond the padding.
-        numbers.sort_unstable();
-        Ok(numbers)
+        Ok(numbers(found.into_iter().map(|(name, _)| name), folder, before, after))
     }
+}
+
+/// The numbers in names, in order.
+fn numbers(names: impl Iterator<Item = String>, folder: &str, before: &str, after: &str) -> Vec<u64> {
+    let number = |name: String| {
+        let name = name.strip_prefix(folder)?.strip_prefix('/')?;
+        name.strip_prefix(before)?.strip_suffix(after)?.parse().ok()
+    };
+    let mut numbers: Vec<u64> = names.filter_map(number).collect();
+    // Names are in the order of their letters, which is another one beyond the padding.
+    numbers.sort_unstable();
+    numbers
 }
 
 fn term_name(term: Term) -> String {
     format!("{TERMS}/term-{:06}.json", term.0)
-}
-
-fn segment_name(number: u64) -> String {
-    format!("{LEDGER}/segment-{number:08}.jsonl")
 }
 
 fn evaluation_name(step: u64) -> String {

@@ -11,6 +11,7 @@ mod layout;
 mod model;
 mod objective;
 mod optimizer;
+mod snapshot;
 mod step;
 mod tally;
 mod trainer;

@@ -2,6 +2,7 @@
 //! how micro-batches get here nor how members find each other.
 
 use std::collections::BTreeSet;
+use std::ops::Range;
 use std::sync::Arc;
 
 use aten::fixed;
@@ -15,6 +16,7 @@ use crate::layout::Slot;
 use crate::model::{load_into, missing};
 use crate::objective::Objective;
 use crate::optimizer::{self, Buffers};
+use crate::snapshot;
 use crate::{Applied, Computed, Error, Evaluation, Model, Purpose, Reduced, Tally};
 
 /// The parts of the state, in the order of their buffers: the prefixes of [`StateTensor::name`].
@@ -331,6 +333,18 @@ impl Trainer {
             tensors.extend(self.named(part, buffer)?);
         }
         Ok(tensors)
+    }
+
+    /// Copies of the bytes of some of [`Trainer::tensors`], made by all threads of the plan.
+    ///
+    /// # Errors
+    /// What libtorch refuses.
+    ///
+    /// # Panics
+    /// If there are fewer tensors.
+    pub fn snapshot(&self, which: Range<usize>) -> Result<Vec<Vec<u8>>, Error> {
+        let tensors: Vec<&[u8]> = self.tensors()?[which].iter().map(|tensor| tensor.bytes).collect();
+        Ok(snapshot::copies(&tensors, self.plan.train.threads))
     }
 
     /// The gradient of the step, after [`Trainer::reduce`] and before [`Trainer::apply`], for looking at. Frozen

@@ -1,5 +1,6 @@
 //! What a worker needs of the thing that computes. Knows nothing of how it does that.
 
+use std::ops::Range;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -189,11 +190,11 @@ pub trait StepEngine {
     /// [`EngineError::Fatal`].
     fn tensors(&self) -> Result<Vec<TensorInfo>, EngineError>;
 
-    /// A copy of the `index`-th of these tensors.
+    /// Copies of some of these tensors' bytes, in their order.
     ///
     /// # Errors
     /// [`EngineError::Fatal`].
-    fn copy_tensor(&self, index: usize) -> Result<Vec<u8>, EngineError>;
+    fn snapshot(&self, which: Range<usize>) -> Result<Vec<Vec<u8>>, EngineError>;
 
     /// A hash of the whole state.
     ///

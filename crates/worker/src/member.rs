@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::sync::mpsc::Receiver;
 use std::time::{Duration, Instant};
 
+use bytes::Bytes;
 use store::{PartName, RunStore, Tensor};
 use tokio::runtime::Handle;
 use tokio::sync::mpsc::UnboundedSender;
@@ -382,13 +383,13 @@ impl Member {
     fn copy_part(&self, index: usize, of: usize) -> Result<Vec<Tensor>, WorkerError> {
         let tensors = self.engine.tensors()?;
         let sizes: Vec<usize> = tensors.iter().map(|tensor| tensor.bytes).collect();
-        let mut copied = Vec::new();
-        for number in part_of(&sizes, index, of) {
-            let bytes = self.engine.copy_tensor(number)?.into();
-            let (name, shape) = (tensors[number].name.clone(), tensors[number].shape.clone());
-            copied.push(Tensor { name, shape, bytes });
-        }
-        Ok(copied)
+        let part = part_of(&sizes, index, of);
+        let bytes = self.engine.snapshot(part.clone())?.into_iter().map(Bytes::from);
+        let infos = tensors.into_iter().skip(part.start);
+        Ok(infos
+            .zip(bytes)
+            .map(|(info, bytes)| Tensor { name: info.name, shape: info.shape, bytes })
+            .collect())
     }
 
     fn welcome(&mut self, client: CoordinatorClient<Channel>, session: u64, term: u64) {

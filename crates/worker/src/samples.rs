@@ -1,7 +1,7 @@
 //! Micro-batches by their number: blocks are read when they are needed and kept close at hand. Knows neither steps nor
 //! members.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use families::HostBatch;
@@ -17,6 +17,9 @@ use crate::stage::Stage;
 /// Decoded blocks are kept up to this many bytes. A worker's lanes times the window should fit.
 const CACHE_BYTES: usize = 2 << 30;
 
+/// Orders of epochs that are kept.
+const EPOCHS: usize = 2;
+
 /// A block by its stage, variant and number.
 type Key = (usize, u32, u32);
 /// Filled by whoever comes first; everybody else waits for that.
@@ -31,7 +34,8 @@ pub struct Samples {
 
 #[derive(Default)]
 struct Cache {
-    epoch: Option<((usize, u64), Arc<EpochOrder>)>,
+    /// The newest first: what is prefetched may belong to the next one already.
+    epochs: VecDeque<((usize, u64), Arc<EpochOrder>)>,
     /// With the time of their last use.
     blocks: BTreeMap<Key, (u64, Slot)>,
     clock: u64,
@@ -85,13 +89,14 @@ impl Samples {
     }
 
     fn epoch(&self, stage: usize, epoch: u64) -> Arc<EpochOrder> {
-        if let Some((cached, order)) = &lock(&self.cache).epoch
-            && *cached == (stage, epoch)
-        {
+        let wanted = (stage, epoch);
+        if let Some((_, order)) = lock(&self.cache).epochs.iter().find(|(cached, _)| *cached == wanted) {
             return order.clone();
         }
         let order = Arc::new(self.stages[stage].order.epoch(epoch));
-        lock(&self.cache).epoch = Some(((stage, epoch), order.clone()));
+        let mut cache = lock(&self.cache);
+        cache.epochs.push_front((wanted, order.clone()));
+        cache.epochs.truncate(EPOCHS);
         order
     }
 

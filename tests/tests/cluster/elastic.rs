@@ -190,17 +190,22 @@ fn members_that_check_each_other_find_nothing_and_jumps_are_left_out_alike_on_an
 
 #[test]
 fn of_two_coordinators_only_the_newer_one_is_obeyed() {
-    let place = Workplace::prepared();
+    contested(&Workplace::prepared(), "runs/contested");
+}
+
+/// Two coordinators want the run that is kept there.
+pub fn contested(place: &Workplace, run: &str) {
     let alone = place.weights_of("alone", 1, &SETTINGS);
+    let store = format!("run.store={run}");
+    let settings = [&SETTINGS[..], &["--set", &store]].concat();
     let (first_port, second_port) = (free_port(), free_port());
-    let mut first = place.coordinator("contested", first_port, &SETTINGS);
+    let mut first = place.coordinator("contested", first_port, &settings);
     let mut worker = place.worker(first_port);
     first.wait_for_step(60);
     // It falls asleep, and another one takes its place; its worker is taken for lost with it.
     signal(first.process(), "STOP");
-    let mut more = SETTINGS.to_vec();
-    more.push("--resume");
-    let mut second = place.coordinator("contested", second_port, &more);
+    let resuming = [&settings[..], &["--resume"]].concat();
+    let mut second = place.coordinator("contested", second_port, &resuming);
     let mut other = place.worker(second_port);
     second.wait_for_step(30);
     signal(first.process(), "CONT");
@@ -210,8 +215,8 @@ fn of_two_coordinators_only_the_newer_one_is_obeyed() {
     assert!(other.wait().expect("its end").success());
     tests::kill(worker.id());
     let _ = worker.wait();
-    assert_eq!(place.export("contested"), alone);
-    let verified = place.verified("contested");
+    assert_eq!(place.export(run), alone);
+    let verified = place.verified(run);
     let last = verified["stretches"].as_array().expect("a list").last().expect("steps");
     assert_eq!(last["term"], 2, "{verified}");
 }

@@ -5,4 +5,5 @@ mod elastic;
 mod export;
 mod families;
 mod mistakes;
+mod services;
 mod storage;

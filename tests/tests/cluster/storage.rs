@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use plan::Key;
 use serde_json::Value;
-use tests::{Done, Workplace, kill, signal};
+use tests::{Done, Workplace, copy, kill, signal};
 
 /// Every checkpoint's step and state, as `cloze checkpoints ls` has them.
 fn listed(place: &Workplace, run: &str) -> Vec<(u64, String)> {
@@ -250,15 +250,6 @@ fn engines_of(process: u32) -> Vec<u32> {
 fn kill_if_there(process: u32) {
     if Path::new(&format!("/proc/{process}")).exists() {
         kill(process);
-    }
-}
-
-/// Copies the files of a folder.
-fn copy(from: &Path, to: &Path) {
-    for (name, bytes) in tests::files_below(from) {
-        let path = to.join(name);
-        fs::create_dir_all(path.parent().expect("a folder")).expect("a folder");
-        fs::write(path, bytes).expect("a file");
     }
 }
 

@@ -25,8 +25,10 @@ pub async fn run(arguments: Arguments) -> Result<(), Failure> {
     let run = open(place).await?;
     let plan = RunPlan::parse("plan.toml", &run.plan().await?, &[])?;
     let (checkpoints, damaged) = checkpoints(&run).await?;
-    let body =
-        |segment: store::Segment| Body { term: segment.term.0, chain: segment.chain, text: segment.text };
+    let body = |segment: store::Segment| {
+        let store::Segment { term, chain, summary, text, .. } = segment;
+        Body { term: term.0, chain, summary, text }
+    };
     let segments = run.segments().await?.into_iter().map(|(number, segment)| Segment {
         number,
         body: segment.map(body).map_err(|error| error.to_string()),

@@ -3,6 +3,8 @@
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
+use serde::{Deserialize, Serialize};
+
 use super::{FAILURES_BEFORE_GIVING_UP, Ledger};
 use crate::{Command, Ending, Generation, Poisoned, Record, StepReport, WorkerId};
 
@@ -13,7 +15,7 @@ const NAMED: usize = 16;
 
 /// The losses of the last steps: whether one jumps is a function of those before it alone, so that it does not depend on
 /// who computes, or how often.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Losses {
     /// The step behind the last one.
     next: u64,

@@ -57,8 +57,7 @@ impl Ledger {
             self.brought = Some(tail);
         }
         self.reject_what_is_not_used();
-        let brought = self.brought.as_ref().and_then(|tail| tail.since(end)).unwrap_or_default();
-        let steps = brought.iter().fold(self.record.steps, |steps, record| record.steps_after(steps));
+        let steps = self.brought().iter().fold(self.record.steps, |steps, record| record.steps_after(steps));
         let held =
             self.workers.values().filter_map(|worker| worker.applied).filter(|&applied| applied <= steps);
         self.step = held.fold(self.durable, u64::max);
@@ -78,8 +77,7 @@ impl Ledger {
 
     /// The members of the last generation of which anybody here knows.
     fn last_members(&self) -> &[WorkerId] {
-        let brought = self.brought.as_ref().and_then(|tail| tail.since(self.tail.end())).unwrap_or_default();
-        let opened = brought.iter().rev().find_map(|record| match record {
+        let opened = self.brought().iter().rev().find_map(|record| match record {
             Record::Opened { members, .. } => Some(members),
             _ => None,
         });
@@ -95,10 +93,9 @@ impl Ledger {
 
     /// Weights of a way that the run has left are as good as none.
     pub(super) fn reject_what_is_not_used(&mut self) {
-        let brought = self.brought.as_ref().and_then(|tail| tail.since(self.tail.end())).unwrap_or_default();
         let mut rejected = self.record.rejected.clone();
         let mut last = self.record.last;
-        for record in brought {
+        for record in self.brought() {
             rejected.extend(super::rejected_by(last, record));
             if let Record::Opened { term, generation, .. } = record {
                 last = Opening { term: *term, generation: *generation };
@@ -111,10 +108,17 @@ impl Ledger {
         }
     }
 
+    /// What the coordinator before has decided and could not store, as far as anybody has brought it. Meanwhile a record
+    /// of our own may have come, of a checkpoint that was on its way: it does not take the place of any of them.
+    fn brought(&self) -> &[Record] {
+        self.brought.as_ref().and_then(|tail| tail.since(self.begun)).unwrap_or_default()
+    }
+
     /// Records again what the coordinator before has decided and could not store: members have acted on it.
     pub(super) fn record_what_was_brought(&mut self, out: &mut Vec<Command>) {
+        let records = self.brought().to_vec();
         let Some(brought) = self.brought.take() else { return };
-        for record in brought.since(self.tail.end()).unwrap_or_default().to_vec() {
+        for record in records {
             self.record_of(brought.term, record, out);
         }
     }
@@ -237,5 +241,100 @@ impl Ledger {
                 out.push(Command::Dismiss { worker, reason: "it asked to leave".into() });
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Event, PartReport, Settings, Start, Stored};
+
+    fn committed(generation: u64, step: u64) -> Record {
+        Record::Committed {
+            generation,
+            step,
+            phase: 0,
+            first_micro_batch: step,
+            micro_batches: 1,
+            loss: 1.0,
+            targets: 1,
+            grad_norm: 1.0,
+            digest: String::new(),
+            skipped: false,
+            poisoned: Vec::new(),
+        }
+    }
+
+    fn opened(generation: u64, step: u64, members: &[WorkerId]) -> Record {
+        let (members, reason) = (members.to_vec(), String::new());
+        Record::Opened { term: 1, generation, step, members, weights: Vec::new(), reason }
+    }
+
+    fn settings() -> Settings {
+        Settings {
+            steps: 10,
+            batches: plan::Batches::even(1),
+            min_workers: 2,
+            max_workers: 2,
+            checkpoint_every: 100,
+            heartbeat_ms: 1_000,
+            dead_after_ms: None,
+            unmeasured_ms: 20_000,
+            guards: plan::Guards::default(),
+            keepers: 1,
+            unstored: 100,
+        }
+    }
+
+    /// What a worker of an earlier term says when it comes.
+    fn comes(
+        ledger: &mut Ledger,
+        worker: WorkerId,
+        applied: Option<u64>,
+        since: Opening,
+        tail: Tail,
+    ) -> Vec<Command> {
+        let info = WorkerInfo { name: worker.to_string(), address: String::new(), platform: String::new() };
+        ledger.handle(0, Event::Hello { worker, info });
+        ledger.handle(0, Event::Prepared { worker, applied, since, tail })
+    }
+
+    #[test]
+    fn a_checkpoint_that_is_stored_meanwhile_takes_the_place_of_no_record_that_is_brought() {
+        let (leaving, keeper) = (WorkerId(1), WorkerId(2));
+        let mut stored = Stored::default();
+        for record in [opened(1, 0, &[leaving, keeper]), committed(1, 0)] {
+            stored.append(1, &record);
+        }
+        let mut ledger = Ledger::new(settings(), Start { term: 2, durable: 0, head: String::new(), stored });
+        // One that knows nothing newer goes, and stores what it holds.
+        let nothing = Tail { term: 1, first: 2, records: Vec::new() };
+        comes(&mut ledger, leaving, Some(1), Opening { term: 1, generation: 1 }, nothing);
+        ledger.handle(0, Event::Leave { worker: leaving });
+        let part = PartReport {
+            name: "part".into(),
+            size: 1,
+            checksum: String::new(),
+            tensors: Vec::new(),
+            state_digest: String::new(),
+        };
+        ledger.handle(1, Event::PartStored { worker: leaving, step: 1, of: 1, index: 0, part });
+        // Before the checkpoint can be seen, another one comes and knows more.
+        let more = vec![opened(2, 1, &[keeper]), committed(2, 1)];
+        let tail = Tail { term: 1, first: 2, records: more.clone() };
+        comes(&mut ledger, keeper, Some(2), Opening { term: 1, generation: 2 }, tail);
+        let mut commands = ledger.handle(2, Event::CheckpointStored { step: 1 });
+        let nothing = Tail { term: 0, first: 0, records: Vec::new() };
+        commands.extend(comes(&mut ledger, WorkerId(3), None, Opening::default(), nothing));
+        let recorded: Vec<Record> = commands
+            .into_iter()
+            .filter_map(|command| match command {
+                Command::Record(record) => Some(record),
+                _ => None,
+            })
+            .collect();
+        let brought = [&[Record::Checkpointed { step: 1 }], &more[..]].concat();
+        assert!(recorded.starts_with(&brought), "{recorded:?}");
+        assert!(matches!(recorded[3], Record::Opened { term: 2, step: 2, .. }), "{recorded:?}");
     }
 }

@@ -10,6 +10,11 @@ use crate::{Observer, Seen};
 
 /// A process that hangs ends itself so long after it was told to stop, in milliseconds.
 pub(super) const SUPERVISED: u64 = 10_000;
+/// Coordinators that are there at once, at most.
+const COORDINATORS: usize = 3;
+/// Writes of a coordinator whose term is over that get through, because its term was not over when it looked; per ten
+/// thousand.
+const RACED: u64 = 2_000;
 /// Killed workers whose connections do not break, per ten thousand.
 const SILENT: u64 = 2_500;
 
@@ -53,7 +58,8 @@ impl<O: Observer> World<O> {
             Planned::Message { session, .. } | Planned::Order { session, .. }
                 if self.broken.contains(&session) => {}
             Planned::Message { worker, session, event } => {
-                let current = self.coordinator.as_mut().is_some_and(|coordinator| match event {
+                let Some((term, coordinator)) = self.coordinator_of(session) else { return Ok(()) };
+                let current = match event {
                     Event::Hello { .. } => {
                         // A newer session takes the place of an older one.
                         let known = coordinator.sessions.entry(worker).or_insert(session);
@@ -61,9 +67,9 @@ impl<O: Observer> World<O> {
                         *known == session
                     }
                     _ => coordinator.sessions.get(&worker) == Some(&session),
-                });
+                };
                 if current {
-                    self.tell(event)?;
+                    self.tell(term, event)?;
                 }
             }
             Planned::Order { worker, session, order } => {
@@ -73,11 +79,11 @@ impl<O: Observer> World<O> {
             }
             Planned::Cut { worker, session } => self.disconnected(worker, session),
             Planned::Lost { worker, session } => {
-                if let Some(coordinator) = &mut self.coordinator
+                if let Some((term, coordinator)) = self.coordinator_of(session)
                     && coordinator.sessions.get(&worker) == Some(&session)
                 {
                     coordinator.sessions.remove(&worker);
-                    self.tell(Event::Lost { worker, reason: "the connection is gone".to_owned() })?;
+                    self.tell(term, Event::Lost { worker, reason: "the connection is gone".to_owned() })?;
                 }
             }
             Planned::Joined { group } => self.hand_on(group),
@@ -87,34 +93,40 @@ impl<O: Observer> World<O> {
             Planned::Part { worker, step, index, of, state } => self.part(worker, step, index, of, state),
             Planned::Manifest { term, step, of, head } => self.manifest(term, step, of, head)?,
             Planned::Flush { term } => {
-                if self.is_in_charge(term) {
-                    self.flush()?;
+                if self.is_there(term) {
+                    self.look_after(term)?;
                     self.plan(self.scenario.times.flush, Planned::Flush { term });
                 }
             }
             Planned::Tick { term } => {
-                if self.is_in_charge(term) {
+                if self.is_there(term) {
                     self.plan(TICK, Planned::Tick { term });
-                    self.tell(Event::Tick)?;
+                    self.tell(term, Event::Tick)?;
                 }
             }
-            Planned::Restart => self.restart()?,
+            Planned::Start { beside } => self.start(beside)?,
             Planned::Fault(fault) => self.fault(fault)?,
         }
         Ok(())
     }
 
-    fn is_in_charge(&self, term: u64) -> bool {
-        self.coordinator.as_ref().is_some_and(|coordinator| coordinator.term == term)
+    fn is_there(&self, term: u64) -> bool {
+        self.coordinators.contains_key(&term)
     }
 
-    fn restart(&mut self) -> Result<(), String> {
-        if self.coordinator.is_some() {
+    /// The other end of a session, if it is still there.
+    fn coordinator_of(&mut self, session: u64) -> Option<(u64, &mut Coordinator)> {
+        let term = *self.sessions_with.get(&session)?;
+        self.coordinators.get_mut(&term).map(|coordinator| (term, coordinator))
+    }
+
+    fn start(&mut self, beside: bool) -> Result<(), String> {
+        if self.coordinators.len() >= if beside { COORDINATORS } else { 1 } {
             return Ok(());
         }
         let coordinator = Coordinator::start(self.scenario.settings.clone(), &mut self.storage);
         let term = coordinator.term;
-        self.coordinator = Some(coordinator);
+        self.coordinators.insert(term, coordinator);
         self.summary.terms = term;
         self.plan(TICK, Planned::Tick { term });
         self.plan(self.scenario.times.flush, Planned::Flush { term });
@@ -321,40 +333,70 @@ impl<O: Observer> World<O> {
         self.say(worker, event);
     }
 
+    /// What a coordinator does from time to time.
+    fn look_after(&mut self, term: u64) -> Result<(), String> {
+        if self.coordinators.get(&term).is_some_and(|coordinator| !coordinator.lines.is_empty()) {
+            return self.flush(term).map(drop);
+        }
+        if self.is_over(term) { self.kill_coordinator(term) } else { Ok(()) }
+    }
+
     /// Writes the records that are waiting. Says whether they are durable now.
-    fn flush(&mut self) -> Result<bool, String> {
+    fn flush(&mut self, term: u64) -> Result<bool, String> {
         let failed = self.chance(self.scenario.faults.storage * 100);
-        let Some(coordinator) = self.coordinator.as_mut().filter(|coordinator| !coordinator.lines.is_empty())
-        else {
+        let waiting = |coordinator: &&mut Coordinator| !coordinator.lines.is_empty();
+        if self.coordinators.get_mut(&term).filter(waiting).is_none() {
             return Ok(true);
-        };
+        }
         if failed {
             return Ok(false);
         }
-        let (term, records) = (coordinator.term, std::mem::take(&mut coordinator.lines));
-        if !self.storage.append(term, coordinator.segment, &records) {
-            return Err(format!("segment {} of term {term} is somebody else's", coordinator.segment));
+        let Some(written) = self.append(term)? else { return Ok(false) };
+        self.tell(term, Event::Recorded { records: written })?;
+        Ok(true)
+    }
+
+    /// Appends what a coordinator has to write, and says how much is written then. One whose term is over learns it
+    /// here, and so does one that another was ahead of.
+    pub(crate) fn append(&mut self, term: u64) -> Result<Option<u64>, String> {
+        let stale = self.is_over(term);
+        let alone = self.storage.terms == 1;
+        let Some(coordinator) = self.coordinators.get_mut(&term) else { return Ok(None) };
+        let (segment, records) = (coordinator.segment, std::mem::take(&mut coordinator.lines));
+        if stale || !self.storage.append(term, segment, &records) {
+            if alone {
+                return Err(format!("segment {segment} of the only coordinator is somebody else's"));
+            }
+            self.kill_coordinator(term)?;
+            return Ok(None);
         }
         coordinator.segment += 1;
         coordinator.written += records.len() as u64;
         let written = coordinator.written;
         self.see(&Seen::Appended { term, records: &records })?;
-        self.tell(Event::Recorded { records: written })?;
-        Ok(true)
+        Ok(Some(written))
+    }
+
+    /// Whether a coordinator finds, before it writes, that its term is over.
+    fn is_over(&mut self, term: u64) -> bool {
+        term < self.storage.terms && !self.chance(RACED)
     }
 
     /// First the records, then the manifest.
     fn manifest(&mut self, term: u64, step: u64, of: u32, head: String) -> Result<(), String> {
-        if !self.is_in_charge(term) {
+        if !self.is_there(term) {
             return Ok(());
         }
         let failed = self.chance(self.scenario.faults.storage * 100);
-        let flushed = self.flush()?;
-        if !self.is_in_charge(term) {
+        let flushed = self.flush(term)?;
+        if !self.is_there(term) {
             return Ok(());
         }
         if !flushed || (failed && self.chance(5_000)) {
-            return self.tell(Event::CheckpointFailed { step, reason: "503".to_owned() });
+            return self.tell(term, Event::CheckpointFailed { step, reason: "503".to_owned() });
+        }
+        if self.is_over(term) {
+            return self.kill_coordinator(term);
         }
         let Some(parts) = self.storage.parts(step, of) else {
             return Err(format!("the checkpoint of step {step} lacks a part of {of}"));
@@ -363,8 +405,8 @@ impl<O: Observer> World<O> {
             self.see(&Seen::Checkpoint { step, parts: &parts })?;
         }
         match failed {
-            true => self.tell(Event::CheckpointFailed { step, reason: "time-out".to_owned() }),
-            false => self.tell(Event::CheckpointStored { step }),
+            true => self.tell(term, Event::CheckpointFailed { step, reason: "time-out".to_owned() }),
+            false => self.tell(term, Event::CheckpointStored { step }),
         }
     }
 
@@ -422,8 +464,14 @@ impl<O: Observer> World<O> {
                 }
             }
             Fault::Coordinator if faults.coordinator > 0 => {
-                self.kill_coordinator()?;
+                if let Some(&term) = self.coordinators.keys().next_back() {
+                    self.kill_coordinator(term)?;
+                }
                 self.plan_fault(faults.coordinator, fault);
+            }
+            Fault::Usurper if faults.usurper > 0 => {
+                self.plan(0, Planned::Start { beside: true });
+                self.plan_fault(faults.usurper, fault);
             }
             _ => {}
         }
@@ -439,8 +487,8 @@ impl<O: Observer> World<O> {
         }
     }
 
-    pub(crate) fn kill_coordinator(&mut self) -> Result<(), String> {
-        let Some(coordinator) = self.coordinator.take() else { return Ok(()) };
+    pub(crate) fn kill_coordinator(&mut self, term: u64) -> Result<(), String> {
+        let Some(coordinator) = self.coordinators.remove(&term) else { return Ok(()) };
         self.killed_at.push(self.now);
         for (worker, session) in coordinator.sessions {
             self.cut(worker, session);
@@ -449,12 +497,12 @@ impl<O: Observer> World<O> {
         let open: Vec<_> =
             self.workers.iter().filter_map(|(&worker, state)| Some((worker, state.session?))).collect();
         for (worker, session) in open {
-            if !self.broken.contains(&session) {
+            if self.sessions_with.get(&session) == Some(&term) && !self.broken.contains(&session) {
                 self.cut(worker, session);
             }
         }
         let delay = self.draw(|scenario| scenario.times.restart);
-        self.plan(delay, Planned::Restart);
+        self.plan(delay, Planned::Start { beside: false });
         self.see(&Seen::Killed { worker: None })
     }
 }

@@ -12,21 +12,23 @@ use crate::{Observer, Seen};
 const GROUPS: usize = 16;
 
 impl<O: Observer> World<O> {
-    /// The coordinator's ledger hears of an event, and what it decides is carried out, unless the process ends between.
-    pub(crate) fn tell(&mut self, event: Event) -> Result<(), String> {
-        let Some(term) = self.coordinator.as_ref().map(|coordinator| coordinator.term) else { return Ok(()) };
-        self.see(&Seen::Event { term, event: &event })?;
+    /// A coordinator's ledger hears of an event, and what it decides is carried out, unless the process ends between.
+    pub(crate) fn tell(&mut self, term: u64, event: Event) -> Result<(), String> {
         let now = self.now;
-        let Some(coordinator) = &mut self.coordinator else { return Ok(()) };
+        if !self.coordinators.contains_key(&term) {
+            return Ok(());
+        }
+        self.see(&Seen::Event { term, event: &event })?;
+        let Some(coordinator) = self.coordinators.get_mut(&term) else { return Ok(()) };
         let commands = coordinator.ledger.handle(now, event);
         for command in commands {
             self.see(&Seen::Command { term, command: &command })?;
             self.count(&command);
             for effect in effects(term, command) {
                 if self.chance(self.scenario.faults.in_decision) {
-                    return self.kill_coordinator();
+                    return self.kill_coordinator(term);
                 }
-                self.carry_out(effect)?;
+                self.carry_out(term, effect)?;
             }
         }
         Ok(())
@@ -49,16 +51,15 @@ impl<O: Observer> World<O> {
         }
     }
 
-    fn carry_out(&mut self, effect: Effect) -> Result<(), String> {
-        let Some(coordinator) = &mut self.coordinator else { return Ok(()) };
+    fn carry_out(&mut self, term: u64, effect: Effect) -> Result<(), String> {
+        let Some(coordinator) = self.coordinators.get_mut(&term) else { return Ok(()) };
         match effect {
             Effect::Tell(worker, order) => {
                 if let Some(&session) = coordinator.sessions.get(&worker) {
-                    let last = matches!(order, Order::Dismiss | Order::Refuse);
-                    self.send(session, true, Planned::Order { worker, session, order });
-                    if last && let Some(coordinator) = &mut self.coordinator {
+                    if matches!(order, Order::Dismiss | Order::Refuse) {
                         coordinator.sessions.remove(&worker);
                     }
+                    self.send(session, true, Planned::Order { worker, session, order });
                 }
             }
             Effect::Disconnect(worker) => {
@@ -68,27 +69,21 @@ impl<O: Observer> World<O> {
             }
             Effect::Record(record) => coordinator.lines.push(record),
             Effect::Checkpoint { step, of, head } => {
-                let term = coordinator.term;
-                let begun = coordinator.scribe_free.max(self.now);
-                let done = begun + self.draw(|scenario| scenario.times.store);
-                if let Some(coordinator) = &mut self.coordinator {
-                    coordinator.scribe_free = done;
-                }
+                let takes = self.scenario.times.store.draw(&mut self.random);
+                let done = coordinator.scribe_free.max(self.now) + takes;
+                coordinator.scribe_free = done;
                 self.plan_at(done, Planned::Manifest { term, step, of, head });
             }
             // A run that failed is resumed by whoever watches over it.
             Effect::Done(Ending::Failed(reason)) => {
                 self.failures.push(reason);
-                self.kill_coordinator()?;
+                self.kill_coordinator(term)?;
             }
+            // The scribe writes what is left.
             Effect::Done(ending) => {
-                // The scribe writes what is left.
-                if let Some(coordinator) = &mut self.coordinator {
-                    let (term, records) = (coordinator.term, std::mem::take(&mut coordinator.lines));
-                    self.storage.append(term, coordinator.segment, &records);
-                    self.see(&Seen::Appended { term, records: &records })?;
+                if self.append(term)?.is_some() {
+                    self.ending = Some(ending);
                 }
-                self.ending = Some(ending);
             }
         }
         Ok(())

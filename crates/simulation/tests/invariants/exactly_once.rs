@@ -30,7 +30,7 @@ pub fn replay<'a>(
 ) -> Result<(), String> {
     let checkpoints: Vec<_> = checkpoints.map(|(step, head)| (step, head.to_owned())).collect();
     let text = records.map(|record| format!("{}\n", record.line())).collect();
-    let body = Body { term: u64::MAX, chain: Chain::new().head(), text };
+    let body = Body { term: u64::MAX, chain: Chain::new().head(), summary: None, text };
     let audited = audit(batches.clone(), &checkpoints, &[Segment { number: 0, body: Ok(body) }]);
     match audited.findings.first() {
         Some(Finding { place, what }) => Err(format!("{place}: {what}")),

@@ -4,6 +4,7 @@
 use ledger::{Command, Settings};
 use simulation::{Observer, Seen};
 
+#[derive(Clone)]
 pub struct Generations {
     most: usize,
     last: u64,
@@ -19,7 +20,6 @@ impl Generations {
 impl Observer for Generations {
     fn see(&mut self, _: u64, seen: &Seen<'_>) -> Result<(), String> {
         match seen {
-            Seen::Term { .. } => (self.last, self.open) = (0, None),
             Seen::Command { command: Command::Open { generation, .. }, .. } => {
                 if let Some(open) = self.open {
                     return Err(format!("generation {} is opened while {open} is open", generation.number));

@@ -10,6 +10,7 @@ pub mod terms;
 pub mod unstored;
 pub mod votes;
 
+use std::collections::BTreeMap;
 use std::ops::Range;
 
 use ledger::Settings;
@@ -23,15 +24,32 @@ impl Judge {
     pub fn new(settings: &Settings, left_out: &Range<u64>) -> Self {
         Judge(vec![
             Box::new(terms::Terms::default()),
-            Box::new(generations::Generations::new(settings)),
+            Box::new(each_term(generations::Generations::new(settings))),
             Box::new(kept::Kept::default()),
             Box::new(leases::Leases::new(settings)),
-            Box::new(votes::Votes::default()),
+            Box::new(each_term(votes::Votes::default())),
             Box::new(one_state::OneState::new(settings, left_out)),
             Box::new(checkpoints::Checkpoints::new(settings, left_out)),
             Box::new(exactly_once::Appending::default()),
-            Box::new(unstored::Unstored::new(settings)),
+            Box::new(each_term(unstored::Unstored::new(settings))),
         ])
+    }
+}
+
+/// What must hold within each term: several coordinators may be there at once, and none knows of the others.
+struct EachTerm<T> {
+    fresh: T,
+    terms: BTreeMap<u64, T>,
+}
+
+fn each_term<T: Observer + Clone>(fresh: T) -> EachTerm<T> {
+    EachTerm { fresh, terms: BTreeMap::new() }
+}
+
+impl<T: Observer + Clone> Observer for EachTerm<T> {
+    fn see(&mut self, now: u64, seen: &Seen<'_>) -> Result<(), String> {
+        let Some(term) = seen.term() else { return Ok(()) };
+        self.terms.entry(term).or_insert_with(|| self.fresh.clone()).see(now, seen)
     }
 }
 

@@ -3,6 +3,7 @@
 use ledger::{Command, Settings};
 use simulation::{Observer, Seen};
 
+#[derive(Clone)]
 pub struct Unstored {
     most: usize,
     waiting: usize,
@@ -17,7 +18,6 @@ impl Unstored {
 impl Observer for Unstored {
     fn see(&mut self, _: u64, seen: &Seen<'_>) -> Result<(), String> {
         match seen {
-            Seen::Term { .. } => self.waiting = 0,
             Seen::Command { command: Command::Record(_), .. } => self.waiting += 1,
             Seen::Appended { records, .. } => self.waiting = self.waiting.saturating_sub(records.len()),
             // The commit itself and a new deal come on top.

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use ledger::{Command, Event, WorkerId};
 use simulation::{Observer, Seen};
 
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub struct Votes {
     /// The open generation's members and its next step.
     open: Option<(u64, Vec<WorkerId>, u64)>,
@@ -16,7 +16,6 @@ pub struct Votes {
 impl Observer for Votes {
     fn see(&mut self, _: u64, seen: &Seen<'_>) -> Result<(), String> {
         match seen {
-            Seen::Term { .. } => *self = Votes::default(),
             Seen::Event { event: Event::Ready { worker, generation, step, report, .. }, .. } => {
                 self.votes.insert((*worker, *generation, *step), report.digest.clone());
             }

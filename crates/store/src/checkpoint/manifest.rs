@@ -64,6 +64,9 @@ pub struct CheckpointManifest {
     pub tokenizer_hash: String,
     /// The hash chain of the ledger at that step.
     pub ledger_head: String,
+    /// The segments of the ledger that lead to it.
+    #[serde(default)]
+    pub segments: u64,
     /// Hash of the whole state, however it is cut into parts.
     pub state_digest: String,
     /// The loss of the last step.

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use proptest::prelude::*;
 
 use super::faulty::Faulty;
-use super::{checkpoint, claim, cut, everywhere, flip, parts, path, state};
+use super::{append, checkpoint, claim, cut, everywhere, flip, parts, path, state};
 use crate::{
     CheckpointManifest, CheckpointState, Location, PartName, Retention, RunStore, StoreError, Tensor, Term,
 };
@@ -327,7 +327,7 @@ async fn a_copy_is_a_run_of_its_own_and_nothing_damaged_is_copied() {
     everywhere(async |run| {
         let term = started(&run).await;
         run.put_plan("a = 1\n").await.unwrap();
-        run.append_ledger(term, 0, "", "{}\n").await.unwrap();
+        append(&run, term, 0, "{}\n").await.unwrap();
         let manifest = checkpoint(&run, term, 5, 2).await;
         let record = run.ledger().await.unwrap();
         let to = RunStore::at(run.location().child("copy"));
@@ -432,7 +432,7 @@ fn futures_can_move_between_threads() {
     check(checkpoints.newest_verified());
     check(checkpoints.prune(&newest(1, None)));
     check(run.claim(&claim("recipe")));
-    check(run.append_ledger(Term(1), 0, "", ""));
+    check(append(&run, Term(1), 0, ""));
     check(run.ledger());
     check(async move {
         let manifest = checkpoints.manifest(1).await?;

@@ -6,8 +6,8 @@ use futures::future::join_all;
 
 use super::faulty::Faulty;
 use super::services::without_conditions;
-use super::{claim, cut, everywhere, flip};
-use crate::{Location, Packing, RunStore, StoreError, Term};
+use super::{append, claim, cut, everywhere, flip, segment};
+use crate::{Location, Packing, RunStore, Segment, StoreError, Term};
 
 #[tokio::test]
 async fn of_many_that_create_an_object_one_does() {
@@ -103,12 +103,12 @@ async fn the_ledger_comes_back_in_order_and_takes_each_segment_once() {
         let old = run.claim(&claim("recipe")).await.unwrap();
         for number in 0..12 {
             assert_eq!(run.next_segment().await.unwrap(), number);
-            run.append_ledger(old, number, "", &format!("{{\"step\":{number}}}\n")).await.unwrap();
+            append(&run, old, number, &format!("{{\"step\":{number}}}\n")).await.unwrap();
         }
-        run.append_ledger(old, 11, "", "{\"step\":11}").await.unwrap();
-        assert!(matches!(run.append_ledger(old, 11, "", "{}").await, Err(StoreError::Fenced { .. })));
+        append(&run, old, 11, "{\"step\":11}\n").await.unwrap();
+        assert!(matches!(append(&run, old, 11, "{}\n").await, Err(StoreError::Fenced { .. })));
         let new = run.claim(&claim("recipe")).await.unwrap();
-        run.append_ledger(new, 12, "", "").await.unwrap();
+        append(&run, new, 12, "").await.unwrap();
         let ledger = run.ledger().await.unwrap();
         assert_eq!(ledger.len(), 13);
         for (number, segment) in (0..12).zip(&ledger) {
@@ -121,13 +121,47 @@ async fn the_ledger_comes_back_in_order_and_takes_each_segment_once() {
 }
 
 #[tokio::test]
+async fn the_end_of_the_ledger_begins_with_the_last_summary() {
+    everywhere(async |run| {
+        let term = run.claim(&claim("recipe")).await.unwrap();
+        assert_eq!(run.ledger_end(0).await.unwrap(), []);
+        for number in 0..40 {
+            let summary =
+                [3, 7].contains(&number).then(|| serde_json::json!({"b": 0.1 + 0.2, "a": [number]}));
+            let text = format!("{{\"step\":{number}}}\n");
+            run.append_ledger(&Segment { summary, ..segment(term, number, &text) }).await.unwrap();
+            let first = if number < 3 {
+                0
+            } else if number < 7 {
+                3
+            } else {
+                7
+            };
+            // What is thought to be there may be wrong in either direction.
+            for known in [0, number, number + 1, number + 5] {
+                let end = run.ledger_end(known).await.unwrap();
+                let numbers: Vec<u64> = end.iter().map(|segment| segment.number).collect();
+                assert_eq!(numbers, (first..=number).collect::<Vec<_>>(), "{known} known");
+            }
+        }
+        let end = run.ledger_end(12).await.unwrap();
+        assert_eq!(end[0].summary, Some(serde_json::json!({"a": [7], "b": 0.1 + 0.2})));
+        assert_eq!(end, run.ledger_between(7, 40).await.unwrap());
+        run.location().delete("ledger/segment-00000020.jsonl").await.unwrap();
+        let error = run.ledger_end(12).await.unwrap_err().to_string();
+        assert!(error.contains("segment-00000020") && error.contains("missing"), "{error}");
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn a_coordinator_that_was_replaced_appends_nothing_more() {
     everywhere(async |run| {
         let old = run.claim(&claim("recipe")).await.unwrap();
-        run.append_ledger(old, 0, "", "{}").await.unwrap();
+        append(&run, old, 0, "{}\n").await.unwrap();
         let new = run.claim(&claim("recipe")).await.unwrap();
-        assert!(matches!(run.append_ledger(old, 1, "", "{}").await, Err(StoreError::Fenced { .. })));
-        run.append_ledger(new, 1, "", "{}").await.unwrap();
+        assert!(matches!(append(&run, old, 1, "{}\n").await, Err(StoreError::Fenced { .. })));
+        append(&run, new, 1, "{}\n").await.unwrap();
         // As if the old one had passed the check of its term just before the new one took over.
         let late = run.location().put_once("ledger/segment-00000001.jsonl", "late").await;
         assert!(matches!(late, Err(StoreError::Fenced { .. })));
@@ -141,7 +175,7 @@ const SEGMENT: &str = "ledger/segment-00000002.jsonl";
 async fn with_a_ledger(run: &RunStore) -> bytes::Bytes {
     let old = run.claim(&claim("recipe")).await.unwrap();
     for number in 0..4 {
-        run.append_ledger(old, number, "", "{}").await.unwrap();
+        append(&run, old, number, "{}\n").await.unwrap();
     }
     run.location().get(SEGMENT).await.unwrap()
 }
@@ -185,10 +219,10 @@ async fn a_write_whose_answer_was_lost_is_not_taken_for_somebody_elses() {
     let term = run.claim(&claim("recipe")).await.unwrap();
     assert_eq!(term, Term(1));
     store.lose_answers(2);
-    run.append_ledger(term, 0, "", "{}").await.unwrap();
+    append(&run, term, 0, "{}\n").await.unwrap();
     assert_eq!(run.ledger().await.unwrap().len(), 1);
     store.crash_after(0);
-    assert!(matches!(run.append_ledger(term, 1, "", "{}").await, Err(StoreError::Io { .. })));
+    assert!(matches!(append(&run, term, 1, "{}\n").await, Err(StoreError::Io { .. })));
     store.restart();
     assert_eq!(run.next_segment().await.unwrap(), 1);
 }

@@ -7,10 +7,11 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
 
-use faulty_s3::{Rates, Server};
-use object_store::ObjectStore;
+use faulty_s3::{ACCESS_KEY, Dialect, Rates, SECRET_KEY, Server};
 use object_store::aws::AmazonS3Builder;
 use object_store::azure::MicrosoftAzureBuilder;
+use object_store::gcp::GoogleCloudStorageBuilder;
+use object_store::{ClientOptions, ObjectStore};
 
 use crate::Location;
 
@@ -39,7 +40,8 @@ pub fn all() -> &'static [Service] {
     static ALL: OnceLock<Vec<Service>> = OnceLock::new();
     ALL.get_or_init(|| {
         vec![
-            Service { name: "s3s-fs", store: Ok(s3s(true)) },
+            Service { name: "s3s-fs", store: Ok(s3(&s3s(Dialect::S3), ACCESS_KEY, SECRET_KEY)) },
+            Service { name: "s3s-fs in Google's dialect", store: Ok(google(&s3s(Dialect::Google))) },
             Service { name: "moto", store: moto() },
             Service { name: "Azurite", store: azurite() },
         ]
@@ -48,7 +50,7 @@ pub fn all() -> &'static [Service] {
 
 /// An S3 server that takes every conditional write, as older ones do.
 pub fn without_conditions() -> Location {
-    Location::of(s3s(false), "run")
+    Location::of(s3(&s3s(Dialect::Unconditional), ACCESS_KEY, SECRET_KEY), "run")
 }
 
 fn s3(endpoint: &str, key: &str, secret: &str) -> Arc<dyn ObjectStore> {
@@ -58,11 +60,18 @@ fn s3(endpoint: &str, key: &str, secret: &str) -> Arc<dyn ObjectStore> {
     Arc::new(builder.build().unwrap())
 }
 
-fn s3s(keeps_conditions: bool) -> Arc<dyn ObjectStore> {
+fn google(endpoint: &str) -> Arc<dyn ObjectStore> {
+    let builder = GoogleCloudStorageBuilder::new().with_base_url(endpoint).with_bucket_name(BUCKET);
+    let builder = builder.with_service_account_key(faulty_s3::GOOGLE_KEY);
+    Arc::new(builder.with_client_options(ClientOptions::new().with_allow_http(true)).build().unwrap())
+}
+
+/// Where it listens.
+fn s3s(dialect: Dialect) -> String {
     static FOLDERS: Mutex<Vec<tempfile::TempDir>> = Mutex::new(Vec::new());
     let folder = tempfile::tempdir().unwrap();
     std::fs::create_dir(folder.path().join(BUCKET)).unwrap();
-    let server = Server::new(folder.path(), Rates::NONE, keeps_conditions).unwrap();
+    let server = Server::new(folder.path(), Rates::NONE, dialect).unwrap();
     FOLDERS.lock().unwrap().push(folder);
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     listener.set_nonblocking(true).unwrap();
@@ -70,9 +79,10 @@ fn s3s(keeps_conditions: bool) -> Arc<dyn ObjectStore> {
     std::thread::spawn(move || {
         let runtime =
             tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
-        runtime.block_on(async { server.serve(tokio::net::TcpListener::from_std(listener).unwrap()).await })
+        let listener = async { tokio::net::TcpListener::from_std(listener).unwrap() };
+        runtime.block_on(async { server.serve(listener.await, None).await })
     });
-    s3(&format!("http://{address}"), faulty_s3::ACCESS_KEY, faulty_s3::SECRET_KEY)
+    format!("http://{address}")
 }
 
 /// Its process ends with its input, that is with this one, however that ends.

@@ -132,6 +132,7 @@ mod tests {
             number,
             term: Term(1),
             chain: String::new(),
+            summary: None,
             text: text.to_owned(),
         };
         let record = [segment(0, "a\nb\n"), segment(1, ""), segment(2, "c\nd\n")];

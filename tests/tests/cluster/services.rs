@@ -1,0 +1,82 @@
+//! Runs on services of all kinds: encrypted, in Google's dialect, far away, and with two coordinators at once.
+
+use tests::{Training, Workplace, copy};
+
+/// Trains with this store, killing a member on the way, and from there on with another number of workers.
+fn disturbed(place: &Workplace, store: &str, settings: &[&str]) -> String {
+    let store = format!("run.store={store}");
+    let mut settings = [settings, &["--set", &store]].concat();
+    let mut training = place.train("disturbed", 2, &settings);
+    training.wait_for_step(30);
+    training.kill();
+    settings.push("--resume");
+    place.train("disturbed", 1, &settings).finish().expect_success();
+    place.export(store.trim_start_matches("run.store="))
+}
+
+#[test]
+fn an_encrypted_service_is_used_if_its_authority_is_named() {
+    let mut place = Workplace::prepared();
+    let alone = place.weights_of("alone", 1, &[]);
+    let authority = place.path("authority.pem").display().to_string();
+    let server = place.with_s3(&["--tls", &authority]);
+    assert!(server.url.starts_with("https://"), "{}", server.url);
+    let settings = ["--set", "run.store=s3://runs/run"];
+    // Whose certificate nobody vouches for is not talked to, and it is said why.
+    place.train("run", 1, &settings).finish().expect_failure(2, &["certificate", "AWS_CA_BUNDLE"]);
+    place.set("AWS_CA_BUNDLE", &authority);
+    assert_eq!(disturbed(&place, "s3://runs/run", &[]), alone);
+}
+
+#[test]
+fn a_service_in_googles_dialect_keeps_runs_and_datasets() {
+    let mut place = Workplace::prepared();
+    let alone = place.weights_of("alone", 1, &[]);
+    let server = place.with_s3(&["--google"]);
+    place.set("GOOGLE_BASE_URL", &server.url);
+    let key = r#"{"disable_oauth": true, "client_email": "", "private_key": "", "private_key_id": ""}"#;
+    place.set("GOOGLE_SERVICE_ACCOUNT_KEY", key);
+    copy(&place.path("dataset"), &place.path("s3/runs/dataset"));
+    let settings = ["--set", "data.dataset=gs://runs/dataset"];
+    assert_eq!(disturbed(&place, "gs://runs/run", &settings), alone);
+}
+
+/// The milliseconds that each step waited for data.
+fn waits(training: &Training) -> Vec<f64> {
+    let steps = training.seen.iter().filter(|update| update["kind"] == "step");
+    steps.map(|step| step["waits"]["data_ms"].as_f64().unwrap_or(0.0)).collect()
+}
+
+#[test]
+fn data_that_is_far_away_is_there_when_it_is_wanted() {
+    // A step computes for longer than a request takes, and wants blocks that no step before it wanted.
+    const DELAY_MS: f64 = 150.0;
+    let settings = [
+        "--set",
+        "model.hidden=128",
+        "--set",
+        "train.steps=40",
+        "--set",
+        "data.dataset=s3://runs/dataset",
+        "--set",
+        "checkpoint.every=1000",
+    ];
+    let mut place = Workplace::prepared();
+    let _server = place.with_s3(&["--delay-ms", "150"]);
+    copy(&place.path("dataset"), &place.path("s3/runs/dataset"));
+    let mut training = place.train("run", 1, &settings);
+    training.finish().expect_success();
+    let waits = waits(&training);
+    let (first, later) = waits.split_first().expect("steps");
+    let late = later.iter().filter(|&&wait| wait > DELAY_MS / 2.0).count();
+    println!("waited for data: first step {first} ms, later ones {later:?}");
+    assert!(*first >= DELAY_MS, "the first step has to wait for its blocks: {first} ms");
+    assert!(late <= later.len() / 10, "{late} of {} steps waited for data: {later:?}", later.len());
+}
+
+#[test]
+fn of_two_coordinators_on_a_service_only_the_newer_one_is_obeyed() {
+    let mut place = Workplace::prepared();
+    let _server = place.with_s3(&[]);
+    crate::elastic::contested(&place, "s3://runs/contested");
+}
