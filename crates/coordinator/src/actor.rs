@@ -178,19 +178,6 @@ pub(crate) async fn start(
     let (durable, head, segments) = newest
         .manifest
         .map_or((0, String::new(), 0), |manifest| (manifest.step, manifest.ledger_head, manifest.segments));
-    let settings = Settings {
-        steps: plan.train.steps,
-        batches: plan::Batches::new(plan),
-        min_workers: plan.cluster.min_workers as usize,
-        max_workers: plan.data.lanes as usize,
-        checkpoint_every: plan.checkpoint.every,
-        heartbeat_ms: plan.cluster.heartbeat_ms,
-        dead_after_ms: plan.cluster.dead_after_ms,
-        unmeasured_ms: UNMEASURED_MS,
-        guards: plan.guards.clone(),
-        keepers: KEEPERS,
-        unstored: UNSTORED,
-    };
     let (inbox, queue) = mpsc::channel(INBOX);
     let (events, mut written_events) = mpsc::channel(16);
     let (writing, to_write) = mpsc::unbounded_channel();
@@ -201,8 +188,8 @@ pub(crate) async fn start(
     let handle = Handle { inbox };
     let (run, reader) = (job.run.clone(), handle.inbox.clone());
     tokio::spawn(async move {
-        if let Err(error) = takeover::read_the_rest(&run, &taken).await {
-            let _ = reader.send(Input::Event(Event::GiveUp { reason: error.to_string() })).await;
+        if let Some(reason) = takeover::read_the_rest(&run, &taken).await {
+            let _ = reader.send(Input::Event(Event::GiveUp { reason })).await;
         }
     });
     let forward = handle.inbox.clone();
@@ -213,7 +200,7 @@ pub(crate) async fn start(
             }
         }
     });
-    let ledger = Ledger::new(settings, Start { term: term.0, durable, head, stored });
+    let ledger = Ledger::new(settings(plan), Start { term: term.0, durable, head, stored });
     let actor = Actor {
         ledger,
         job,
@@ -229,6 +216,23 @@ pub(crate) async fn start(
         ending: None,
     };
     Ok((handle, tokio::spawn(actor.run(queue))))
+}
+
+/// What the ledger has to know of the plan.
+fn settings(plan: &RunPlan) -> Settings {
+    Settings {
+        steps: plan.train.steps,
+        batches: plan::Batches::new(plan),
+        min_workers: plan.cluster.min_workers as usize,
+        max_workers: plan.data.lanes as usize,
+        checkpoint_every: plan.checkpoint.every,
+        heartbeat_ms: plan.cluster.heartbeat_ms,
+        dead_after_ms: plan.cluster.dead_after_ms,
+        unmeasured_ms: UNMEASURED_MS,
+        guards: plan.guards.clone(),
+        keepers: KEEPERS,
+        unstored: UNSTORED,
+    }
 }
 
 impl Actor {

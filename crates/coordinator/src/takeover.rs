@@ -21,20 +21,23 @@ pub(crate) struct Taken {
 /// can append, so that nothing is missing from what was read. `known` segments are there.
 pub(crate) async fn take_over(run: &RunStore, term: Term, known: u64) -> Result<Taken, CoordinatorError> {
     loop {
-        let segments = run.ledger_end(known).await?;
-        let number = segments.first().map_or(0, |first| first.number);
-        let believed = match segments.first().and_then(|first| first.summary.as_ref()) {
-            None => Stored::default(),
-            Some(summary) => Stored::deserialize(summary).map_err(|error| CoordinatorError::Record {
-                segment: number,
-                reason: format!("its summary cannot be read: {error}"),
-            })?,
+        let mut segments = run.ledger_end(known).await?;
+        let summary = segments.first().and_then(|first| Some((first.number, first.summary.as_ref()?)));
+        let summary =
+            summary.and_then(|(number, summary)| Some((number, Stored::deserialize(summary).ok()?)));
+        let believed = match summary {
+            Some(believed) => believed,
+            // There is none, or it is one of another version.
+            None => {
+                segments = run.ledger().await?;
+                (0, Stored::default())
+            }
         };
-        let mut stored = believed.clone();
+        let mut stored = believed.1.clone();
         segments.iter().try_for_each(|segment| take_in(segment, &mut stored))?;
         let next = segments.last().map_or(0, |last| last.number + 1);
         match run.append_ledger(&segment(next, term, &stored, true, String::new())).await {
-            Ok(()) => return Ok(Taken { stored, segments: next + 1, believed: (number, believed) }),
+            Ok(()) => return Ok(Taken { stored, segments: next + 1, believed }),
             // The one before us was faster; unless it is one after us.
             Err(StoreError::Fenced { .. }) => run.check_term(term).await?,
             Err(error) => return Err(error.into()),
@@ -42,20 +45,40 @@ pub(crate) async fn take_over(run: &RunStore, term: Term, known: u64) -> Result<
     }
 }
 
-/// Reads what was believed. A few segments are in memory at a time.
-pub(crate) async fn read_the_rest(run: &RunStore, taken: &Taken) -> Result<(), CoordinatorError> {
+/// Reads what was believed, a few segments at a time, and says what is wrong with it.
+pub(crate) async fn read_the_rest(run: &RunStore, taken: &Taken) -> Option<String> {
+    match read_up_to(run, taken.believed.0).await {
+        Ok(stored) if stored == taken.believed.1 => None,
+        Ok(_) => Some(
+            record_error(taken.believed.0, "its summary is not what the records before it come to")
+                .to_string(),
+        ),
+        // A service that fails says nothing about the record; `cloze verify` reads all of it, too.
+        Err(CoordinatorError::Store(error @ StoreError::Io { .. })) => {
+            tracing::warn!(%error, "the beginning of the record cannot be read and is not looked at");
+            None
+        }
+        Err(error) => Some(error.to_string()),
+    }
+}
+
+/// What the segments before number `end` come to.
+async fn read_up_to(run: &RunStore, end: u64) -> Result<Stored, CoordinatorError> {
     const AT_A_TIME: u64 = 64;
-    let (end, believed) = &taken.believed;
-    let mut stored = Stored::default();
-    for first in (0..*end).step_by(AT_A_TIME as usize) {
-        let segments = run.ledger_between(first, (first + AT_A_TIME).min(*end)).await?;
-        segments.iter().try_for_each(|segment| take_in(segment, &mut stored))?;
+    let (mut stored, mut first) = (Stored::default(), 0);
+    while first < end {
+        let next = (first + AT_A_TIME).min(end);
+        run.ledger_between(first, next)
+            .await?
+            .iter()
+            .try_for_each(|segment| take_in(segment, &mut stored))?;
+        first = next;
     }
-    if stored == *believed {
-        return Ok(());
-    }
-    let reason = "its summary is not what the records before it come to".to_owned();
-    Err(CoordinatorError::Record { segment: *end, reason })
+    Ok(stored)
+}
+
+fn record_error(segment: u64, reason: impl Into<String>) -> CoordinatorError {
+    CoordinatorError::Record { segment, reason: reason.into() }
 }
 
 /// The next segment, after the records that come to `stored`.
@@ -67,14 +90,13 @@ pub(crate) fn segment(number: u64, term: Term, stored: &Stored, sums_up: bool, t
 
 /// Takes in what a segment says.
 fn take_in(segment: &Segment, stored: &mut Stored) -> Result<(), CoordinatorError> {
-    let broken = |reason: String| CoordinatorError::Record { segment: segment.number, reason };
     if !follows(segment, &stored.chain) {
         let reason =
             "it does not follow on the records before it: one of them, or its first line, was changed";
-        return Err(broken(reason.to_owned()));
+        return Err(record_error(segment.number, reason));
     }
     for line in segment.text.lines() {
-        let record = Record::from_line(line).map_err(broken)?;
+        let record = Record::from_line(line).map_err(|reason| record_error(segment.number, reason))?;
         stored.append_line(segment.term.0, &record, line);
     }
     Ok(())
@@ -83,4 +105,71 @@ fn take_in(segment: &Segment, stored: &mut Stored) -> Result<(), CoordinatorErro
 /// Whether a segment goes on where the records before it end. Those of the first versions do not say where that is.
 fn follows(segment: &Segment, chain: &Chain) -> bool {
     segment.chain.is_empty() || segment.chain == chain.head()
+}
+
+#[cfg(test)]
+mod tests {
+    use ledger::WorkerId;
+    use store::{Claim, Location};
+
+    use super::*;
+
+    /// A run of one term, with a record per segment and a summary in each fourth.
+    async fn run(segments: u64) -> (RunStore, Stored) {
+        let run = RunStore::at(Location::memory());
+        let hash = || "hash".to_owned();
+        let claim = Claim {
+            name: "run".into(),
+            recipe_hash: hash(),
+            dataset_hash: hash(),
+            tokenizer_hash: hash(),
+            version: hash(),
+        };
+        let term = run.claim(&claim).await.unwrap();
+        let mut stored = Stored::default();
+        for number in 0..segments {
+            let (members, reason) = (vec![WorkerId(number)], String::new());
+            let record = Record::Opened {
+                term: term.0,
+                generation: number,
+                step: 0,
+                members,
+                weights: Vec::new(),
+                reason,
+            };
+            let line = record.line();
+            let sums_up = number.is_multiple_of(4);
+            run.append_ledger(&segment(number, term, &stored, sums_up, format!("{line}\n"))).await.unwrap();
+            stored.append_line(term.0, &record, &line);
+        }
+        (run, stored)
+    }
+
+    #[tokio::test]
+    async fn the_end_of_the_record_says_what_all_of_it_comes_to() {
+        for segments in [0, 1, 4, 5, 150] {
+            let (run, stored) = run(segments).await;
+            let taken = take_over(&run, Term(1), segments / 2).await.unwrap();
+            assert_eq!((&taken.stored, taken.segments), (&stored, segments + 1));
+            assert_eq!(taken.believed.0, segments.saturating_sub(1) / 4 * 4);
+            assert_eq!(read_the_rest(&run, &taken).await, None);
+            // The next one believes it.
+            let again = take_over(&run, Term(1), 0).await.unwrap();
+            assert_eq!((&again.stored, again.believed.0), (&stored, segments));
+        }
+    }
+
+    #[tokio::test]
+    async fn what_was_believed_is_compared_with_the_records() {
+        let (run, mut stored) = run(150).await;
+        stored.steps += 1;
+        run.append_ledger(&segment(150, Term(1), &stored, true, String::new())).await.unwrap();
+        let taken = take_over(&run, Term(1), 0).await.unwrap();
+        assert_eq!(taken.stored, stored);
+        let found = read_the_rest(&run, &taken).await.unwrap();
+        assert!(found.contains("segment 150") && found.contains("summary"), "{found}");
+        run.location().put("ledger/segment-00000007.jsonl", "{}\n").await.unwrap();
+        let found = read_the_rest(&run, &taken).await.unwrap();
+        assert!(found.contains("segment-00000007"), "{found}");
+    }
 }

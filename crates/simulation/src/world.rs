@@ -3,6 +3,7 @@
 
 mod happen;
 mod obey;
+mod store;
 
 use std::collections::{BTreeMap, BTreeSet};
 

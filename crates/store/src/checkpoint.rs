@@ -40,6 +40,7 @@ type Files = BTreeMap<String, u64>;
 
 /// What was found in a checkpoint's folder.
 #[derive(Clone, Debug, PartialEq)]
+#[expect(clippy::large_enum_variant, reason = "a run has a handful of them")]
 pub enum CheckpointState {
     /// The manifest and every part in its size.
     Whole(CheckpointManifest),

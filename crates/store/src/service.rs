@@ -111,7 +111,8 @@ fn client(prefix: &str, url: &Url) -> Result<ClientOptions, StoreError> {
         else {
             continue;
         };
-        plain |= name.contains("ENDPOINT") && value.starts_with("http://");
+        let names_a_service = name.contains("ENDPOINT") || name == "BASE_URL";
+        plain |= names_a_service && value.starts_with("http://");
         if let Ok(key) = name.to_ascii_lowercase().parse::<ClientConfigKey>() {
             options = options.with_config(key, value);
         }
