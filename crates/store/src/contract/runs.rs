@@ -175,7 +175,7 @@ const SEGMENT: &str = "ledger/segment-00000002.jsonl";
 async fn with_a_ledger(run: &RunStore) -> bytes::Bytes {
     let old = run.claim(&claim("recipe")).await.unwrap();
     for number in 0..4 {
-        append(&run, old, number, "{}\n").await.unwrap();
+        append(run, old, number, "{}\n").await.unwrap();
     }
     run.location().get(SEGMENT).await.unwrap()
 }
