@@ -3,6 +3,7 @@
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use ledger::{
@@ -146,6 +147,8 @@ pub(crate) struct Actor {
     speed: Speed,
     started: Instant,
     ending: Option<Ending>,
+    /// Told to those who come too late.
+    taken_over: Arc<AtomicBool>,
 }
 
 /// Claims the run, and starts the storage task and the loop. The loop ends with the run.
@@ -154,7 +157,7 @@ pub(crate) struct Actor {
 /// If the run belongs to another recipe, or its store fails.
 pub(crate) async fn start(
     job: Job,
-    rendezvous: Arc<Rendezvous>,
+    (rendezvous, taken_over): (Arc<Rendezvous>, Arc<AtomicBool>),
     on_update: Box<dyn Fn(Update) + Send>,
 ) -> Result<(Handle, tokio::task::JoinHandle<Ending>), CoordinatorError> {
     let plan = &job.plan;
@@ -214,6 +217,7 @@ pub(crate) async fn start(
         speed: Speed::default(),
         started: Instant::now(),
         ending: None,
+        taken_over,
     };
     Ok((handle, tokio::spawn(actor.run(queue))))
 }
@@ -372,7 +376,10 @@ impl Actor {
                 self.sessions.remove(&worker);
             }
             Command::Notice(text) => self.notice(text),
-            Command::Done(ending) => self.ending = Some(ending),
+            Command::Done(ending) => {
+                self.taken_over.store(matches!(ending, Ending::TakenOver(_)), Ordering::Relaxed);
+                self.ending = Some(ending);
+            }
         }
     }
 

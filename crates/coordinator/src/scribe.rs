@@ -134,7 +134,10 @@ impl Scribe {
             for line in segment.text.lines() {
                 match Record::from_line(line) {
                     Ok(record) => self.stored.append_line(self.term.0, &record, line),
-                    Err(error) => tracing::error!(error, line, "a record cannot be read; this is a bug"),
+                    Err(error) => {
+                        let reason = format!("a record cannot be read back: {error}: {line}; this is a bug");
+                        let _ = self.events.send(Event::GiveUp { reason }).await;
+                    }
                 }
             }
             let _ = self.events.send(Event::Recorded { records: self.stored.records }).await;
@@ -194,7 +197,7 @@ impl Scribe {
         tracing::error!(%error, "the run's state could not be written");
         if let StoreError::Fenced { .. } = error {
             let reason = format!("another coordinator has taken over this run: {error}");
-            let _ = self.events.send(Event::GiveUp { reason }).await;
+            let _ = self.events.send(Event::TakenOver { reason }).await;
         }
     }
 }

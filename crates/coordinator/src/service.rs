@@ -2,7 +2,7 @@
 
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use futures::{Stream, StreamExt};
@@ -26,6 +26,8 @@ const FAREWELL: Duration = Duration::from_secs(2);
 struct Service {
     inbox: mpsc::Sender<Input>,
     rendezvous: Arc<Rendezvous>,
+    /// The run goes on with another coordinator.
+    taken_over: Arc<AtomicBool>,
     sessions: AtomicU64,
 }
 
@@ -40,9 +42,11 @@ pub async fn serve(
     started: impl FnOnce(Handle),
     on_update: impl Fn(Update) + Send + 'static,
 ) -> Result<Ending, CoordinatorError> {
-    let rendezvous = Arc::new(Rendezvous::default());
-    let (handle, actor) = actor::start(job, rendezvous.clone(), Box::new(on_update)).await?;
-    let service = Service { inbox: handle.inbox.clone(), rendezvous, sessions: AtomicU64::new(0) };
+    let (rendezvous, taken_over) = (Arc::new(Rendezvous::default()), Arc::new(AtomicBool::new(false)));
+    let shared = (rendezvous.clone(), taken_over.clone());
+    let (handle, actor) = actor::start(job, shared, Box::new(on_update)).await?;
+    let inbox = handle.inbox.clone();
+    let service = Service { inbox, rendezvous, taken_over, sessions: AtomicU64::new(0) };
     let (over, end) = oneshot::channel::<()>();
     let server = tonic::transport::Server::builder()
         .tcp_nodelay(true)
@@ -114,6 +118,9 @@ impl Coordinator for Service {
         let session = self.sessions.fetch_add(1, Ordering::Relaxed);
         let input = Input::Session { worker, session, hello: Event::Hello { worker, info }, outbox };
         if self.tell(input).await.is_err() {
+            if self.taken_over.load(Ordering::Relaxed) {
+                return Err(Status::unavailable("the run goes on with another coordinator"));
+            }
             // It comes too late: the run is over, and that is no failure of the worker.
             let reason = "the run is over".to_owned();
             let kind = Some(v1::coordinator_message::Kind::Dismiss(v1::Dismiss { reason }));

@@ -1,11 +1,15 @@
 //! What a new coordinator does with the record of those before it: closes it to them, and learns what it comes to. The
 //! end of the record says that; the rest is read while the run goes on already. Decides nothing.
 
+use std::time::Duration;
+
 use ledger::{Chain, Record, Stored};
-use serde::Deserialize;
 use store::{RunStore, Segment, StoreError, Term};
 
 use crate::CoordinatorError;
+
+/// Before the record is read again because somebody else was faster: listings may be late.
+const PAUSE: Duration = Duration::from_millis(100);
 
 /// A record that is closed to coordinators of earlier terms.
 pub(crate) struct Taken {
@@ -19,17 +23,18 @@ pub(crate) struct Taken {
 
 /// Reads the end of the run's record, and appends a first segment of this term's own: from then on no other coordinator
 /// can append, so that nothing is missing from what was read. `known` segments are there.
-pub(crate) async fn take_over(run: &RunStore, term: Term, known: u64) -> Result<Taken, CoordinatorError> {
+pub(crate) async fn take_over(run: &RunStore, term: Term, mut known: u64) -> Result<Taken, CoordinatorError> {
     loop {
         let mut segments = run.ledger_end(known).await?;
-        let summary = segments.first().and_then(|first| Some((first.number, first.summary.as_ref()?)));
-        let summary =
-            summary.and_then(|(number, summary)| Some((number, Stored::deserialize(summary).ok()?)));
+        let first = segments.first().map_or(0, |first| first.number);
+        let summary = segments.first().and_then(|first| Stored::of_summary(first.summary.as_ref()?));
         let believed = match summary {
-            Some(believed) => believed,
-            // There is none, or it is one of another version.
+            Some(stored) => (first, stored),
             None => {
-                segments = run.ledger().await?;
+                if first > 0 {
+                    // It is one of another version.
+                    segments = run.ledger().await?;
+                }
                 (0, Stored::default())
             }
         };
@@ -39,7 +44,11 @@ pub(crate) async fn take_over(run: &RunStore, term: Term, known: u64) -> Result<
         match run.append_ledger(&segment(next, term, &stored, true, String::new())).await {
             Ok(()) => return Ok(Taken { stored, segments: next + 1, believed }),
             // The one before us was faster; unless it is one after us.
-            Err(StoreError::Fenced { .. }) => run.check_term(term).await?,
+            Err(StoreError::Fenced { .. }) => {
+                run.check_term(term).await?;
+                tokio::time::sleep(PAUSE).await;
+                known = 0;
+            }
             Err(error) => return Err(error.into()),
         }
     }
@@ -53,12 +62,14 @@ pub(crate) async fn read_the_rest(run: &RunStore, taken: &Taken) -> Option<Strin
             record_error(taken.believed.0, "its summary is not what the records before it come to")
                 .to_string(),
         ),
+        Err(
+            error @ (CoordinatorError::Record { .. } | CoordinatorError::Store(StoreError::Damaged { .. })),
+        ) => Some(error.to_string()),
         // A service that fails says nothing about the record; `cloze verify` reads all of it, too.
-        Err(CoordinatorError::Store(error @ StoreError::Io { .. })) => {
+        Err(error) => {
             tracing::warn!(%error, "the beginning of the record cannot be read and is not looked at");
             None
         }
-        Err(error) => Some(error.to_string()),
     }
 }
 
@@ -83,8 +94,7 @@ fn record_error(segment: u64, reason: impl Into<String>) -> CoordinatorError {
 
 /// The next segment, after the records that come to `stored`.
 pub(crate) fn segment(number: u64, term: Term, stored: &Stored, sums_up: bool, text: String) -> Segment {
-    let summary =
-        sums_up.then(|| serde_json::to_value(stored).expect("numbers, and strings as keys, become JSON"));
+    let summary = sums_up.then(|| stored.summary());
     Segment { number, term, chain: stored.chain.head(), summary, text }
 }
 

@@ -63,6 +63,8 @@ pub enum Ending {
     Stopped,
     /// It cannot go on; the reason says why and what to do.
     Failed(String),
+    /// It goes on elsewhere: another coordinator has taken a higher term.
+    TakenOver(String),
 }
 
 /// A decision of the ledger.

@@ -232,9 +232,14 @@ pub enum Event {
         /// Why.
         reason: String,
     },
-    /// The run cannot go on here: another coordinator has taken a higher term, or nobody is left to compute.
+    /// The run cannot go on: nobody is left to compute, or its record is broken.
     GiveUp {
         /// Why, and what to do.
+        reason: String,
+    },
+    /// Another coordinator has taken a higher term.
+    TakenOver {
+        /// How it showed.
         reason: String,
     },
     /// A person wants the run to stand still after the current step, with a checkpoint.
@@ -270,6 +275,7 @@ impl Event {
             | Event::CheckpointStored { .. }
             | Event::CheckpointFailed { .. }
             | Event::GiveUp { .. }
+            | Event::TakenOver { .. }
             | Event::Pause { .. }
             | Event::Unpause
             | Event::Stop { .. }

@@ -13,6 +13,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use plan::Guards;
 use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
 
 use crate::{
     Chain, Command, Ending, Event, Generation, Opening, PartReport, Progress, Record, Share, StepReport,
@@ -104,6 +105,20 @@ pub struct Stored {
 }
 
 impl Stored {
+    /// The way in which records are summed up: another one comes to something else.
+    const VERSION: u64 = 1;
+
+    /// As it is stored beside the records.
+    pub fn summary(&self) -> Value {
+        json!({ "version": Self::VERSION, "stored": self })
+    }
+
+    /// What a summary says; none if it is one of another version.
+    pub fn of_summary(summary: &Value) -> Option<Self> {
+        let version = summary.get("version")?.as_u64()?;
+        (version == Self::VERSION).then(|| Stored::deserialize(summary.get("stored")?).ok())?
+    }
+
     /// Takes in the next record, which was stored in `term`.
     pub fn append(&mut self, term: u64, record: &Record) {
         self.append_line(term, record, &record.line());
@@ -263,6 +278,8 @@ pub struct Ledger {
     /// How often members held different weights since a checkpoint was last stored.
     doubts_since_checkpoint: u32,
     last_tick: u64,
+    /// The run goes on with another coordinator.
+    taken_over: bool,
     /// Nothing is committed, because storage takes no records.
     waits_for_storage: bool,
     /// All records, those included that are not durable yet.
@@ -313,6 +330,7 @@ impl Ledger {
             doubts_since_checkpoint: 0,
             waits_for_storage: false,
             last_tick: 0,
+            taken_over: false,
             tail: Tail { term: start.term, first: start.stored.records, records: Vec::new() },
             begun: start.stored.records,
             told: start.stored.records,
@@ -330,7 +348,7 @@ impl Ledger {
         let mut out = Vec::new();
         if self.phase == Phase::Done {
             if let Event::Hello { worker, .. } = event {
-                out.push(Command::Dismiss { worker, reason: "the run is over".into() });
+                out.push(self.farewell(worker));
             }
             return out;
         }
@@ -412,6 +430,7 @@ impl Ledger {
             Event::CheckpointStored { step } => self.checkpoint_stored(step, out),
             Event::CheckpointFailed { step, reason } => self.refuse_attempt(step, &reason, out),
             Event::GiveUp { reason } => self.end(Ending::Failed(reason), out),
+            Event::TakenOver { reason } => self.end(Ending::TakenOver(reason), out),
             Event::Stop { reason } => {
                 self.stopping = true;
                 out.push(Command::Notice(format!("stopping after the current step: {reason}")));
@@ -477,9 +496,18 @@ impl Ledger {
     fn end(&mut self, ending: Ending, out: &mut Vec<Command>) {
         self.phase = Phase::Done;
         self.generation = None;
+        self.taken_over = matches!(ending, Ending::TakenOver(_));
         for (worker, _) in std::mem::take(&mut self.workers) {
-            out.push(Command::Dismiss { worker, reason: "the run is over".into() });
+            out.push(self.farewell(worker));
         }
         out.push(Command::Done(ending));
+    }
+
+    /// A run that goes on elsewhere needs its workers, and what they hold.
+    fn farewell(&self, worker: WorkerId) -> Command {
+        match self.taken_over {
+            true => Command::Disconnect { worker },
+            false => Command::Dismiss { worker, reason: "the run is over".into() },
+        }
     }
 }

@@ -64,7 +64,8 @@ impl Coordinator {
         let term = storage.terms;
         let (durable, head) =
             storage.newest().map_or((0, String::new()), |(step, manifest)| (step, manifest.head.clone()));
-        let stored = storage.stored();
+        // As it is read back. What went wrong with it would be a run without a record.
+        let stored = ledger::Stored::of_summary(&storage.stored().summary()).unwrap_or_default();
         storage.append(term, storage.next_segment(), &[]);
         Coordinator {
             term,

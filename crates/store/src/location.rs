@@ -112,7 +112,7 @@ impl Location {
                 StoreError::Fenced { place, reason: "it exists already".into() }
             }
             other => match service::unbelieved(&other) {
-                Some(reason) => StoreError::Invalid(format!("{place} cannot be reached: {reason}")),
+                Some(reason) => StoreError::io(place, reason),
                 None => StoreError::io(place, other),
             },
         }

@@ -85,15 +85,15 @@ fn refuse_secrets(url: &Url) -> Result<(), StoreError> {
     Ok(())
 }
 
-/// What to do about a failure that trying again does not end: a certificate that nobody vouches for.
+/// What to do about a certificate that nobody vouches for.
 pub(crate) fn unbelieved(error: &object_store::Error) -> Option<String> {
     let chain = std::iter::successors(Some(error as &dyn std::error::Error), |error| error.source());
     // The libraries in between keep the type of this error to themselves.
     let cause = chain.last()?.to_string();
-    cause.contains("peer certificate").then(|| {
+    (cause.contains("certificate") && cause.contains("UnknownIssuer")).then(|| {
         format!(
-            "{cause}; if the service is the right one, name a file with the certificate of its authority (PEM) in \
-             AWS_CA_BUNDLE, or in SSL_CERT_FILE for services other than S3's"
+            "{cause}: if the service is the right one, name a file with the certificate of its authority (PEM) in \
+             AWS_CA_BUNDLE; for services other than S3's, in SSL_CERT_FILE, which then stands for all authorities"
         )
     })
 }

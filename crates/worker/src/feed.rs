@@ -16,9 +16,9 @@ use crate::step::Place;
 
 /// Micro-batches that are ready before the engine asks.
 const AHEAD: usize = 4;
-/// Blocks are read so many micro-batches before the feed comes to them: storage may be far away, and a GPU computes a
-/// micro-batch of a small model in milliseconds. What is read early lies in the cache and takes no memory of its own.
-const PREFETCH: usize = 128;
+/// Blocks are read so many micro-batches before the feed comes to them: storage may be far away. More would push blocks
+/// out of the cache before they are used: a micro-batch touches most blocks of its lane's window.
+const PREFETCH: usize = 32;
 
 /// Data that cannot be turned into micro-batches.
 #[derive(Debug, Error)]

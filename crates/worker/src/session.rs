@@ -153,18 +153,17 @@ impl Session {
     async fn once(&mut self) -> Result<Ended, WorkerError> {
         let (client, to_coordinator, mut messages) = self.connect().await?;
         let (term, first) = self.first_message(&mut messages).await?;
-        // Not even if it says that the run is over.
-        if term < self.term {
-            let reason = format!("it is of term {term}, and term {} has begun", self.term);
-            return Err(WorkerError::NoCoordinator { url: self.options.coordinator.clone(), reason });
-        }
-        self.term = term;
         let welcome = match first {
             Kind::Welcome(welcome) => welcome,
             Kind::Dismiss(_) => return Ok(Ended::Over),
             Kind::Refuse(refuse) => return Err(WorkerError::Refused(refuse.reason)),
             _ => return Err(self.protocol("a first message that is no welcome")),
         };
+        if term < self.term {
+            let reason = format!("it is of term {term}, and term {} has begun", self.term);
+            return Err(WorkerError::NoCoordinator { url: self.options.coordinator.clone(), reason });
+        }
+        self.term = term;
         match &self.member {
             None => self.member = Some(self.start_member(&welcome).await?),
             Some(running) if running.run != run_of(&welcome) => {

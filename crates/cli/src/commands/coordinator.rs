@@ -57,7 +57,7 @@ pub async fn run(arguments: Arguments) -> Result<(), Failure> {
     };
     match coordinator::serve(job, listener, started, on_update).await? {
         Ending::Completed | Ending::Stopped => Ok(()),
-        Ending::Failed(reason) => Err(Failure::failed(reason)),
+        Ending::Failed(reason) | Ending::TakenOver(reason) => Err(Failure::failed(reason)),
     }
 }
 

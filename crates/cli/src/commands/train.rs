@@ -146,7 +146,9 @@ fn report(ending: Ending, plan: &RunPlan, logs: &Path) -> Result<(), Failure> {
             );
             Ok(())
         }
-        Ending::Failed(reason) => Err(Failure::failed(format!("{reason} (logs in {})", logs.display()))),
+        Ending::Failed(reason) | Ending::TakenOver(reason) => {
+            Err(Failure::failed(format!("{reason} (logs in {})", logs.display())))
+        }
     }
 }
 

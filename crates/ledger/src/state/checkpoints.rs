@@ -98,18 +98,15 @@ impl Ledger {
 
     /// A person wants the run to stand still: the weights are stored, and everybody waits.
     pub(super) fn pause(&mut self, out: &mut Vec<Command>) {
-        if self.phase != Phase::Paused {
-            self.phase = Phase::Paused;
-            out.push(Command::Notice(format!("the run stands still before step {}", self.step)));
-        }
-        // What storage has refused is tried again, but not forever: the workers go on holding it.
-        if self.attempts.contains_key(&self.step) || self.refused_attempts > FINAL_CHECKPOINT_ATTEMPTS {
+        if self.phase == Phase::Paused {
             return;
         }
+        self.phase = Phase::Paused;
+        out.push(Command::Notice(format!("the run stands still before step {}", self.step)));
         let holds =
             |(id, worker): (&WorkerId, &super::Worker)| (worker.applied == Some(self.step)).then_some(*id);
         let holders: Vec<WorkerId> = self.workers.iter().filter_map(holds).collect();
-        if self.step > self.durable && !holders.is_empty() {
+        if self.step > self.durable && !holders.is_empty() && !self.attempts.contains_key(&self.step) {
             self.start_checkpoint(holders, out);
         }
     }

@@ -113,7 +113,12 @@ impl<R: BufRead> Stream<R> {
     pub(super) fn more(&mut self) -> io::Result<Step> {
         let packed = match self.packed {
             Some(packed) => packed,
-            None => *self.packed.insert(self.raw.peek(GZIP.len())?.starts_with(&GZIP)),
+            None => {
+                // One of these bytes may be damaged: then the first member is, and not the whole archive.
+                let alike =
+                    self.raw.peek(GZIP.len())?.iter().zip(GZIP).filter(|(found, wanted)| *found == wanted);
+                *self.packed.insert(alike.count() >= GZIP.len() - 1)
+            }
         };
         if packed {
             return self.unpack();

@@ -369,6 +369,18 @@ fn packings() -> [(Vec<u8>, Vec<usize>); 3] {
     ]
 }
 
+#[test]
+fn damage_to_the_first_bytes_of_a_packed_archive_costs_one_record() {
+    let (bytes, _) = &packings()[1];
+    let whole = sorted(all(bytes)).0;
+    for bit in 0..24 {
+        let mut damaged = bytes.clone();
+        damaged[bit / 8] ^= 1 << (bit % 8);
+        let (records, damage) = sorted(all(&damaged));
+        assert_eq!((&records[..], damage.len()), (&whole[1..], 1), "bit {bit}");
+    }
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(400))]
 

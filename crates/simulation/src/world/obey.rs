@@ -79,6 +79,7 @@ impl<O: Observer> World<O> {
                 self.failures.push(reason);
                 self.kill_coordinator(term)?;
             }
+            Effect::Done(Ending::TakenOver(_)) => self.kill_coordinator(term)?,
             // The scribe writes what is left.
             Effect::Done(ending) => {
                 if self.append(term)?.is_some() {

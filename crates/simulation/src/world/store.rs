@@ -39,7 +39,7 @@ impl<O: Observer> World<O> {
         if self.coordinators.get(&term).is_some_and(|coordinator| !coordinator.lines.is_empty()) {
             return self.flush(term).map(drop);
         }
-        if self.is_over(term) { self.kill_coordinator(term) } else { Ok(()) }
+        if self.is_over(term) { self.taken_over(term) } else { Ok(()) }
     }
 
     /// Writes the records that are waiting. Says whether they are durable now.
@@ -61,14 +61,14 @@ impl<O: Observer> World<O> {
     /// here, and so does one that another was ahead of.
     pub(crate) fn append(&mut self, term: u64) -> Result<Option<u64>, String> {
         let stale = self.is_over(term);
-        let alone = self.storage.terms == 1;
+        let newest = term == self.storage.terms;
         let Some(coordinator) = self.coordinators.get_mut(&term) else { return Ok(None) };
         let (segment, records) = (coordinator.segment, std::mem::take(&mut coordinator.lines));
         if stale || !self.storage.append(term, segment, &records) {
-            if alone {
-                return Err(format!("segment {segment} of the only coordinator is somebody else's"));
+            if newest {
+                return Err(format!("segment {segment} of the coordinator in charge is somebody else's"));
             }
-            self.kill_coordinator(term)?;
+            self.taken_over(term)?;
             return Ok(None);
         }
         coordinator.segment += 1;
@@ -76,6 +76,10 @@ impl<O: Observer> World<O> {
         let written = coordinator.written;
         self.see(&Seen::Appended { term, records: &records })?;
         Ok(Some(written))
+    }
+
+    fn taken_over(&mut self, term: u64) -> Result<(), String> {
+        self.tell(term, Event::TakenOver { reason: "a higher term".to_owned() })
     }
 
     /// Whether a coordinator finds, before it writes, that its term is over.
@@ -97,7 +101,7 @@ impl<O: Observer> World<O> {
             return self.tell(term, Event::CheckpointFailed { step, reason: "503".to_owned() });
         }
         if self.is_over(term) {
-            return self.kill_coordinator(term);
+            return self.taken_over(term);
         }
         let Some(parts) = self.storage.parts(step, of) else {
             return Err(format!("the checkpoint of step {step} lacks a part of {of}"));

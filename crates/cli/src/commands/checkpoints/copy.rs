@@ -77,11 +77,12 @@ fn up_to(record: &[Segment], head: &str) -> Option<Vec<Segment>> {
             text.push('\n');
             chain.append_line(line);
             if chain.head() == head {
-                kept.push(Segment { text, ..segment.clone() });
+                kept.push(Segment { text, summary: None, ..segment.clone() });
                 return Some(kept);
             }
         }
-        kept.push(segment.clone());
+        // A wrong summary may be why there is a copy.
+        kept.push(Segment { summary: None, ..segment.clone() });
     }
     None
 }
