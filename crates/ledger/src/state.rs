@@ -8,19 +8,18 @@ mod generations;
 mod guards;
 mod members;
 mod pace;
+mod stored;
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use plan::Guards;
-use serde::{Deserialize, Serialize};
-use serde_json::{Value, json};
 
 use crate::{
-    Chain, Command, Ending, Event, Generation, Opening, PartReport, Progress, Record, Share, StepReport,
-    Tail, WorkerId, WorkerInfo,
+    Command, Ending, Event, Generation, Opening, PartReport, Progress, Record, Share, StepReport, Tail,
+    WorkerId, WorkerInfo,
 };
-use guards::Losses;
 use pace::{Pace, Timing};
+pub use stored::Stored;
 
 /// Generations in a row that may fail without the loss of a member before the run is given up.
 const FAILURES_BEFORE_GIVING_UP: u32 = 10;
@@ -76,87 +75,6 @@ pub struct Start {
     pub head: String,
     /// The run's record, as far as it is stored.
     pub stored: Stored,
-}
-
-/// What a run's stored records come to. Stored beside them now and then, as JSON, it saves a coordinator from reading all
-/// of them before it can go on.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Stored {
-    /// The term in which the last of them was stored.
-    pub term: u64,
-    /// How many there are.
-    pub records: u64,
-    /// Updates that they account for.
-    pub steps: u64,
-    /// The highest number of a generation in them.
-    pub generations: u64,
-    /// The chain over them.
-    pub chain: Chain,
-    /// Steps that are left out: the first of each range, and the step behind it.
-    pub left_out: Vec<(u64, u64)>,
-    /// Weights that are not to be used: those of generations up to the first one, after more updates than the number.
-    pub(crate) rejected: Vec<(Opening, u64)>,
-    /// The last generation, and who was in it.
-    pub(crate) last: Opening,
-    pub(crate) last_members: Vec<WorkerId>,
-    /// The losses of the last steps.
-    pub(crate) losses: Losses,
-}
-
-impl Stored {
-    /// The way in which records are summed up: another one comes to something else.
-    const VERSION: u64 = 1;
-
-    /// As it is stored beside the records.
-    pub fn summary(&self) -> Value {
-        json!({ "version": Self::VERSION, "stored": self })
-    }
-
-    /// What a summary says; none if it is one of another version.
-    pub fn of_summary(summary: &Value) -> Option<Self> {
-        let version = summary.get("version")?.as_u64()?;
-        (version == Self::VERSION).then(|| Stored::deserialize(summary.get("stored")?).ok())?
-    }
-
-    /// Takes in the next record, which was stored in `term`.
-    pub fn append(&mut self, term: u64, record: &Record) {
-        self.append_line(term, record, &record.line());
-    }
-
-    /// The same with the line that it was read from.
-    pub fn append_line(&mut self, term: u64, record: &Record, line: &str) {
-        self.term = term;
-        self.records += 1;
-        self.steps = record.steps_after(self.steps);
-        self.rejected.extend(rejected_by(self.last, record));
-        match record {
-            Record::Opened { term, generation, members, .. } => {
-                self.last_members.clone_from(members);
-                self.generations = self.generations.max(*generation);
-                self.last = Opening { term: *term, generation: *generation };
-            }
-            Record::LeftOut { first, end, .. } => self.left_out.push((*first, *end)),
-            Record::Committed { step, loss, .. } => self.losses.take(*step, *loss),
-            _ => {}
-        }
-        self.chain.append_line(line);
-    }
-
-    /// Whether nobody computes this step.
-    pub(crate) fn is_left_out(&self, step: u64) -> bool {
-        self.left_out.iter().any(|&(first, end)| (first..end).contains(&step))
-    }
-}
-
-/// The weights that are not used any more after a record, if the last generation before it is that: see
-/// [`Stored::rejected`].
-fn rejected_by(last: Opening, record: &Record) -> Option<(Opening, u64)> {
-    match record {
-        Record::LeftOut { first, .. } => Some((last, *first)),
-        Record::Doubted { weights: true, .. } => Some((last, 0)),
-        _ => None,
-    }
 }
 
 /// What the run is doing.

@@ -96,7 +96,7 @@ impl Ledger {
         let mut rejected = self.record.rejected.clone();
         let mut last = self.record.last;
         for record in self.brought() {
-            rejected.extend(super::rejected_by(last, record));
+            rejected.extend(super::stored::rejected_by(last, record));
             if let Record::Opened { term, generation, .. } = record {
                 last = Opening { term: *term, generation: *generation };
             }

@@ -141,13 +141,13 @@ pub const BUGS: &[Bug] = &[
     ),
     bug(
         "the way of weights is compared without the term",
-        "state.rs",
+        "state/stored.rs",
         "Record::LeftOut { first, .. } => Some((last, *first)),",
         "Record::LeftOut { first, .. } => Some((Opening { term: 0, ..last }, *first)),",
     ),
     bug(
         "a new coordinator does not know which steps are left out",
-        "state.rs",
+        "state/stored.rs",
         "Record::LeftOut { first, end, .. } => self.left_out.push((*first, *end)),",
         "Record::LeftOut { .. } => {}",
     ),
