@@ -25,9 +25,10 @@ const MANIFEST: &str = "manifest.json";
 /// The name of a manifest that was found to promise what is not there. No reader looks at it.
 const SET_ASIDE: &str = "manifest.damaged.json";
 
-/// Parts are read in ranges of this size, several at a time.
-const RANGE: usize = 16 << 20;
-const RANGES: usize = 4;
+/// Parts are read in ranges of this size, several at a time. Whoever reads back what it has written holds these besides
+/// its copy of the state.
+const RANGE: usize = 4 << 20;
+const RANGES: usize = 8;
 /// Parts that are read at a time.
 const PARTS: usize = 2;
 /// How often a part is written that is not there afterwards as it was written.

@@ -130,7 +130,8 @@ impl Copy {
 
     fn cargo(&self) -> Command {
         let mut command = cargo(&self.root);
-        command.env("CARGO_TARGET_DIR", self.root.join("target"));
+        // One file is changed again and again.
+        command.env("CARGO_TARGET_DIR", self.root.join("target")).env("CARGO_INCREMENTAL", "1");
         command
     }
 }

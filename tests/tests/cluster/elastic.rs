@@ -213,6 +213,8 @@ pub fn contested(place: &Workplace, run: &str) {
     first.finish().expect_failure(1, &["another coordinator has taken over this run"]);
     second.finish().expect_success();
     assert!(other.wait().expect("its end").success());
+    // The run is not over, so it is not what the worker was told: it looks for a coordinator.
+    assert!(worker.try_wait().expect("its state").is_none(), "the sleeper sent its worker away");
     tests::kill(worker.id());
     let _ = worker.wait();
     assert_eq!(place.export(run), alone);

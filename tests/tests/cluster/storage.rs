@@ -29,7 +29,7 @@ fn nothing_listed_is_broken(place: &Workplace, run: &str) {
 fn storage_that_fails_changes_no_bit_and_lists_nothing_that_is_broken() {
     const SETTINGS: [&str; 8] = [
         "--set",
-        "train.steps=120",
+        "train.steps=200",
         "--set",
         "checkpoint.every=4",
         "--set",
@@ -46,9 +46,11 @@ fn storage_that_fails_changes_no_bit_and_lists_nothing_that_is_broken() {
     let run = "s3://runs/disturbed";
     let mut settings = SETTINGS.to_vec();
     settings.extend(["--set", "run.store=s3://runs/disturbed", "--set", "data.dataset=s3://runs/dataset"]);
-    // The whole job dies in the middle, and goes on.
+    // The whole job dies in the middle, and goes on. Storage is so slow that steps say nothing of checkpoints.
     let mut training = place.train("disturbed", 2, &settings);
-    training.wait_for_step(50);
+    training.wait_for_step(20);
+    let stored = training.wait_for(|update| update["kind"] == "checkpointed");
+    assert!(stored.is_some(), "no checkpoint was stored: {:?}", training.seen.last());
     let members = training.member_processes(&place);
     training.kill();
     members.into_iter().for_each(kill_if_there);
