@@ -122,7 +122,8 @@ impl Ledger {
             }
             return self.end(ending, out);
         }
-        if self.attempts.contains_key(&self.step) {
+        // Another one may still be under way, and every attempt holds a copy of the state.
+        if !self.attempts.is_empty() {
             return;
         }
         let step = self.step;
