@@ -2,7 +2,7 @@
 
 use tests::{Training, Workplace, copy};
 
-/// Trains with this store, killing a member on the way, and from there on with another number of workers.
+/// Trains with this store, kills the coordinator on the way, and resumes with another number of workers. The weights.
 fn disturbed(place: &Workplace, store: &str, settings: &[&str]) -> String {
     let store = format!("run.store={store}");
     let mut settings = [settings, &["--set", &store]].concat();

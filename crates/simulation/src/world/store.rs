@@ -12,6 +12,7 @@ use crate::{Observer, Seen};
 /// Writes of a coordinator whose term is over that get through, because its term was not over when it looked; per ten
 /// thousand.
 const RACED: u64 = 2_000;
+
 impl<O: Observer> World<O> {
     pub(super) fn part(&mut self, worker: WorkerId, step: u64, index: u32, of: u32, state: State) {
         let failed = self.chance(self.scenario.faults.storage * 100);
