@@ -104,6 +104,8 @@ pub(crate) enum Input {
         session: u64,
         reason: String,
     },
+    /// A sentence for people.
+    Notice(String),
     Status(oneshot::Sender<v1::GetStatusResponse>),
     /// Lets the worker of that name go; says whether there is one.
     Drain(String, oneshot::Sender<bool>),
@@ -173,28 +175,17 @@ pub(crate) async fn start(
     }
     let term = job.run.claim(&claim).await?;
     job.run.put_plan(&plan.to_toml()).await?;
-    let newest = job.run.checkpoints().newest_verified().await?;
-    for skipped in &newest.skipped {
-        on_update(Update::Notice(skipped.to_string()));
-        job.run.checkpoints().set_aside(skipped.step).await?;
-    }
-    let (durable, head, segments) = newest
-        .manifest
-        .map_or((0, String::new(), 0), |manifest| (manifest.step, manifest.ledger_head, manifest.segments));
+    // Whether it is whole, nobody need know who is not to restore it.
+    let newest = job.run.checkpoints().newest().await?.manifest;
     let (inbox, queue) = mpsc::channel(INBOX);
     let (events, mut written_events) = mpsc::channel(16);
     let (writing, to_write) = mpsc::unbounded_channel();
     let hashes = (job.dataset_hash.clone(), job.tokenizer_hash.clone());
-    let taken = takeover::take_over(&job.run, term, segments).await?;
+    let taken = takeover::take_over(&job.run, term, newest.map_or(0, |newest| newest.segments)).await?;
     let (stored, written) = (taken.stored.clone(), (taken.segments, taken.stored.clone()));
     tokio::spawn(Scribe::new(job.run.clone(), term, plan.clone(), hashes, written, events).run(to_write));
     let handle = Handle { inbox };
-    let (run, reader) = (job.run.clone(), handle.inbox.clone());
-    tokio::spawn(async move {
-        if let Some(reason) = takeover::read_the_rest(&run, &taken).await {
-            let _ = reader.send(Input::Event(Event::GiveUp { reason })).await;
-        }
-    });
+    tokio::spawn(takeover::look_back(job.run.clone(), taken, handle.inbox.clone()));
     let forward = handle.inbox.clone();
     tokio::spawn(async move {
         while let Some(event) = written_events.recv().await {
@@ -203,7 +194,7 @@ pub(crate) async fn start(
             }
         }
     });
-    let ledger = Ledger::new(settings(plan), Start { term: term.0, durable, head, stored });
+    let ledger = Ledger::new(settings(plan), Start { term: term.0, stored });
     let actor = Actor {
         ledger,
         job,
@@ -290,13 +281,14 @@ impl Actor {
             }
             Input::Drain(name, answer) => {
                 let workers = self.ledger.status().workers;
-                let found = workers.iter().find(|(_, info, _)| info.name == name).map(|(worker, ..)| *worker);
+                let found = workers.iter().find(|of| of.info.name == name).map(|of| of.worker);
                 let _ = answer.send(found.is_some());
                 if let Some(worker) = found {
                     self.notice(format!("{name} is asked to leave"));
                     self.handle(Event::Leave { worker });
                 }
             }
+            Input::Notice(text) => self.notice(text),
             Input::Status(answer) => {
                 let _ = answer.send(self.status());
             }

@@ -1,15 +1,20 @@
-//! What a new coordinator does with the record of those before it: closes it to them, and learns what it comes to. The
-//! end of the record says that; the rest is read while the run goes on already. Decides nothing.
+//! What a new coordinator does with what those before it have stored. It closes the record to them, and learns what it
+//! comes to: the end of the record says that. The rest of the record, and the newest checkpoint, which nobody may have to
+//! restore, are read while the run goes on already. Decides nothing.
 
 use std::time::Duration;
 
-use ledger::{Chain, Record, Stored};
+use ledger::{Chain, Event, Record, Stored};
 use store::{RunStore, Segment, StoreError, Term};
+use tokio::sync::mpsc;
 
 use crate::CoordinatorError;
+use crate::actor::Input;
 
 /// Before the record is read again because somebody else was faster: listings may be late.
 const PAUSE: Duration = Duration::from_millis(100);
+/// Before a service that fails is asked for the checkpoint again, beyond the store's own retries.
+const LONG_PAUSE: Duration = Duration::from_secs(10);
 
 /// A record that is closed to coordinators of earlier terms.
 pub(crate) struct Taken {
@@ -54,8 +59,46 @@ pub(crate) async fn take_over(run: &RunStore, term: Term, mut known: u64) -> Res
     }
 }
 
+/// Reads what was not read before the run went on, and tells the loop what it has to know of it.
+pub(crate) async fn look_back(run: RunStore, taken: Taken, inbox: mpsc::Sender<Input>) {
+    let look = async {
+        let found = loop {
+            match newest_checkpoint(&run).await {
+                Ok(found) => break found,
+                Err(error @ StoreError::Io { .. }) => {
+                    let text = format!("checkpoints cannot be looked at, and will be again: {error}");
+                    let _ = inbox.send(Input::Notice(text)).await;
+                    tokio::time::sleep(LONG_PAUSE).await;
+                }
+                Err(error) => break Event::GiveUp { reason: error.to_string() },
+            }
+        };
+        let _ = inbox.send(Input::Event(found)).await;
+    };
+    let read = async {
+        if let Some(reason) = read_the_rest(&run, &taken).await {
+            let _ = inbox.send(Input::Event(Event::GiveUp { reason })).await;
+        }
+    };
+    tokio::join!(look, read);
+}
+
+/// The newest checkpoint whose every byte is as it was written. Damaged ones are set aside, so that their steps can be
+/// stored again.
+async fn newest_checkpoint(run: &RunStore) -> Result<Event, StoreError> {
+    let checkpoints = run.checkpoints();
+    let newest = checkpoints.newest_verified().await?;
+    for skipped in &newest.skipped {
+        checkpoints.set_aside(skipped.step).await?;
+    }
+    let skipped = newest.skipped.iter().map(ToString::to_string).collect();
+    let (step, head) =
+        newest.manifest.map_or_else(Default::default, |manifest| (manifest.step, manifest.ledger_head));
+    Ok(Event::CheckpointFound { step, head, skipped })
+}
+
 /// Reads what was believed, a few segments at a time, and says what is wrong with it.
-pub(crate) async fn read_the_rest(run: &RunStore, taken: &Taken) -> Option<String> {
+async fn read_the_rest(run: &RunStore, taken: &Taken) -> Option<String> {
     match read_up_to(run, taken.believed.0).await {
         Ok(stored) if stored == taken.believed.1 => None,
         Ok(_) => Some(

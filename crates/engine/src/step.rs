@@ -207,8 +207,11 @@ impl StepEngine for TorchEngine {
         Ok(tensors.map(|t| TensorInfo { name: t.name, shape: t.shape, bytes: t.bytes.len() }).collect())
     }
 
-    fn snapshot(&self, which: Range<usize>) -> Result<Vec<Vec<u8>>, EngineError> {
-        self.trainer.snapshot(which).map_err(sorted)
+    fn snapshot(&self, which: Range<usize>) -> Result<Vec<Bytes>, EngineError> {
+        let snapshot = self.trainer.snapshot(which).map_err(sorted)?;
+        let ranges = snapshot.ranges();
+        let all = Bytes::from_owner(snapshot);
+        Ok(ranges.into_iter().map(|range| all.slice(range)).collect())
     }
 
     fn state_digest(&self) -> Result<String, EngineError> {

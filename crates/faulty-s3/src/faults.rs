@@ -60,20 +60,12 @@ pub struct Rates {
     pub storm_every: Duration,
     /// And lasts this long.
     pub storm: Duration,
-    /// Every request takes so long, whatever else happens to it.
-    pub delay: Duration,
 }
 
 impl Rates {
     /// Nothing goes wrong.
-    pub const NONE: Rates = Rates {
-        seed: 0,
-        share: 0.0,
-        lies: 0.0,
-        storm_every: Duration::ZERO,
-        storm: Duration::ZERO,
-        delay: Duration::ZERO,
-    };
+    pub const NONE: Rates =
+        Rates { seed: 0, share: 0.0, lies: 0.0, storm_every: Duration::ZERO, storm: Duration::ZERO };
 }
 
 /// What a request is, as far as faults go.
@@ -99,11 +91,6 @@ impl Dice {
     /// Dice that start now.
     pub fn new(rates: Rates) -> Self {
         Dice { rates, began: Instant::now(), drawn: Mutex::default() }
-    }
-
-    /// How long every request takes.
-    pub fn delay(&self) -> Duration {
-        self.rates.delay
     }
 
     /// What happens to the next request.

@@ -65,6 +65,15 @@ pub enum Dialect {
     Google,
 }
 
+/// How far away the service is.
+#[derive(Clone, Debug, Default)]
+pub struct Delay {
+    /// A request takes so long, whatever else happens to it.
+    pub time: Duration,
+    /// If its path contains this.
+    pub key: String,
+}
+
 /// A server over a folder in which every folder is a bucket.
 #[derive(Clone)]
 pub struct Server {
@@ -76,6 +85,7 @@ pub struct Server {
     /// `s3s-fs` looks and then writes; a service that keeps conditions does both at once.
     conditional: Arc<tokio::sync::Mutex<()>>,
     dialect: Dialect,
+    delay: Delay,
 }
 
 impl std::fmt::Debug for Server {
@@ -102,7 +112,14 @@ impl Server {
             listings: Arc::default(),
             conditional: Arc::default(),
             dialect,
+            delay: Delay::default(),
         })
+    }
+
+    /// The same, farther away.
+    #[must_use]
+    pub fn with_delay(self, delay: Delay) -> Self {
+        Server { delay, ..self }
     }
 
     /// Serves until the task is dropped, encrypted if it is told how.
@@ -146,7 +163,9 @@ impl Server {
         .then(|| uri.to_string());
         let writes = matches!(method, Method::PUT | Method::POST);
         let part = method == Method::PUT && uri.path().ends_with(".safetensors");
-        tokio::time::sleep(self.dice.delay()).await;
+        if uri.path().contains(&self.delay.key) {
+            tokio::time::sleep(self.delay.time).await;
+        }
         let fault = self.dice.next(Kind { writes, lists: listing.is_some(), part });
         match fault {
             Some(Fault::SlowDown) => return Ok(failure(StatusCode::SERVICE_UNAVAILABLE, "SlowDown")),

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::Parser;
-use faulty_s3::{Dialect, Rates, Server};
+use faulty_s3::{Delay, Dialect, Rates, Server};
 use tokio::io::AsyncReadExt;
 use tokio::net::TcpListener;
 
@@ -39,6 +39,9 @@ struct Arguments {
     /// Milliseconds that every request takes.
     #[arg(long, default_value_t = 0)]
     delay_ms: u64,
+    /// Only requests for objects whose names contain this take so long.
+    #[arg(long, value_name = "TEXT", default_value = "")]
+    delay_key: String,
     /// Drop the headers of conditional requests.
     #[arg(long, conflicts_with = "google")]
     without_conditions: bool,
@@ -62,14 +65,14 @@ async fn main() -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
         lies: arguments.lies,
         storm_every: Duration::from_millis(arguments.storm_every_ms),
         storm: Duration::from_millis(arguments.storm_ms),
-        delay: Duration::from_millis(arguments.delay_ms),
     };
+    let delay = Delay { time: Duration::from_millis(arguments.delay_ms), key: arguments.delay_key };
     let dialect = match (arguments.without_conditions, arguments.google) {
         (true, _) => Dialect::Unconditional,
         (_, true) => Dialect::Google,
         _ => Dialect::S3,
     };
-    let server = Server::new(&arguments.folder, rates, dialect)?;
+    let server = Server::new(&arguments.folder, rates, dialect)?.with_delay(delay);
     let mut tls = None;
     if let Some(file) = &arguments.tls {
         let (acceptor, authority) = faulty_s3::tls::for_this_machine()?;

@@ -220,6 +220,15 @@ pub enum Event {
         /// How many, from the run's first on.
         records: u64,
     },
+    /// The newest whole checkpoint of the terms before is known: every byte of it was read.
+    CheckpointFound {
+        /// Updates applied to the weights in it; 0 if there is none.
+        step: u64,
+        /// The head of the ledger that it names; empty if there is none.
+        head: String,
+        /// What is wrong with newer ones, which were passed over.
+        skipped: Vec<String>,
+    },
     /// The manifest of a checkpoint is stored: the checkpoint exists.
     CheckpointStored {
         /// Updates applied to the weights in it.
@@ -272,6 +281,7 @@ impl Event {
             | Event::PartStored { worker, .. }
             | Event::PartFailed { worker, .. } => Some(*worker),
             Event::Recorded { .. }
+            | Event::CheckpointFound { .. }
             | Event::CheckpointStored { .. }
             | Event::CheckpointFailed { .. }
             | Event::GiveUp { .. }

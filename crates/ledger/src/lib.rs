@@ -16,4 +16,4 @@ pub use event::{
     Doing, Event, Opening, PartReport, Poisoned, Progress, Share, StepReport, Waits, WorkerId, WorkerInfo,
 };
 pub use record::{Chain, Record, Tail};
-pub use state::{Ledger, Phase, Settings, Start, Status, Stored};
+pub use state::{Ledger, Phase, Settings, Start, Status, Stored, WorkerStatus};

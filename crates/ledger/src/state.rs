@@ -26,6 +26,8 @@ const FAILURES_BEFORE_GIVING_UP: u32 = 10;
 /// How often storage may refuse the last checkpoint before the run is given up. Each refusal comes after the store's
 /// own retries.
 const FINAL_CHECKPOINT_ATTEMPTS: u32 = 20;
+/// Before a checkpoint that storage refused is tried again while nobody computes, in milliseconds.
+const NEXT_ATTEMPT_MS: u64 = 2_000;
 /// The clock ticks at least so often while the coordinator is awake, in milliseconds.
 const TICKS: u64 = 1_000;
 /// How long those who hold the weights are waited for before steps are computed again: a coordinator that comes back
@@ -69,10 +71,6 @@ pub struct Settings {
 pub struct Start {
     /// The term.
     pub term: u64,
-    /// Updates applied in the newest whole checkpoint; 0 without one.
-    pub durable: u64,
-    /// The head of the ledger that this checkpoint names; empty without one.
-    pub head: String,
     /// The run's record, as far as it is stored.
     pub stored: Stored,
 }
@@ -105,13 +103,25 @@ pub struct Status {
     pub generation: u64,
     /// Members of the open generation.
     pub members: usize,
-    /// All connected workers: who, what they say of themselves, and how many micro-batches of a step they compute, if
-    /// they are members.
-    pub workers: Vec<(WorkerId, WorkerInfo, Option<u64>)>,
-    /// Updates applied in the newest checkpoint.
+    /// All connected workers.
+    pub workers: Vec<WorkerStatus>,
+    /// Updates applied in the newest checkpoint; 0 without one, and before it has been looked at.
     pub durable: u64,
     /// What the last committed step found.
     pub last: Option<StepReport>,
+}
+
+/// What can be told of a worker.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct WorkerStatus {
+    /// Who.
+    pub worker: WorkerId,
+    /// What it says of itself.
+    pub info: WorkerInfo,
+    /// How many micro-batches of a step it computes, if it is a member.
+    pub micro_batches: Option<u64>,
+    /// Updates applied to the weights that it is known to hold.
+    pub applied: Option<u64>,
 }
 
 #[derive(Clone, Debug)]
@@ -156,6 +166,14 @@ impl Attempt {
     }
 }
 
+/// Storage refused a checkpoint that everybody waits for.
+#[derive(Clone, Copy, Debug)]
+struct Refusal {
+    step: u64,
+    times: u32,
+    last: u64,
+}
+
 /// The coordinator's state. See the crate's head.
 #[derive(Clone, Debug)]
 pub struct Ledger {
@@ -171,6 +189,9 @@ pub struct Ledger {
     /// Committed steps.
     step: u64,
     durable: u64,
+    /// Whether the checkpoints of the terms before have been looked at: nobody goes back to what may be damaged, or
+    /// further back than need be.
+    looked: bool,
     /// The head of the ledger that the newest checkpoint names.
     durable_head: String,
     ready: BTreeMap<WorkerId, Vote>,
@@ -181,8 +202,7 @@ pub struct Ledger {
     attempts: BTreeMap<u64, Attempt>,
     /// A checkpoint was given up with a member that was lost: the next step makes up for it.
     owed: bool,
-    /// Attempts at the last checkpoint that storage refused.
-    refused_attempts: u32,
+    refusal: Option<Refusal>,
     stopping: bool,
     paused: bool,
     /// Workers that asked to go.
@@ -228,16 +248,17 @@ impl Ledger {
             generation: None,
             opened: 0,
             reason: "the run starts".to_owned(),
-            step: start.durable,
-            durable: start.durable,
-            durable_head: start.head,
+            step: 0,
+            durable: 0,
+            looked: false,
+            durable_head: String::new(),
             ready: BTreeMap::new(),
             failed: BTreeMap::new(),
             failed_since: None,
             failures_in_a_row: 0,
             attempts: BTreeMap::new(),
             owed: false,
-            refused_attempts: 0,
+            refusal: None,
             stopping: false,
             paused: false,
             leaving: BTreeSet::new(),
@@ -296,7 +317,12 @@ impl Ledger {
             generation: self.record.generations,
             members: members.len(),
             workers: workers
-                .map(|(id, worker)| (*id, worker.info.clone(), shares.get(id).copied()))
+                .map(|(id, worker)| WorkerStatus {
+                    worker: *id,
+                    info: worker.info.clone(),
+                    micro_batches: shares.get(id).copied(),
+                    applied: worker.applied,
+                })
                 .collect(),
             durable: self.durable,
             last: self.last.clone(),
@@ -342,11 +368,14 @@ impl Ledger {
                 self.part_stored(worker, step, of, index, part, out);
             }
             Event::PartFailed { worker, step, reason } => {
-                self.refuse_attempt(step, &format!("{worker} could not store its part: {reason}"), out);
+                self.refuse_attempt(now, step, &format!("{worker} could not store its part: {reason}"), out);
             }
             Event::Recorded { records } => self.tail.forget_before(records),
+            Event::CheckpointFound { step, head, skipped } => {
+                self.checkpoint_found(step, head, skipped, out);
+            }
             Event::CheckpointStored { step } => self.checkpoint_stored(step, out),
-            Event::CheckpointFailed { step, reason } => self.refuse_attempt(step, &reason, out),
+            Event::CheckpointFailed { step, reason } => self.refuse_attempt(now, step, &reason, out),
             Event::GiveUp { reason } => self.end(Ending::Failed(reason), out),
             Event::TakenOver { reason } => self.end(Ending::TakenOver(reason), out),
             Event::Stop { reason } => {
@@ -377,14 +406,14 @@ impl Ledger {
         if self.phase == Phase::Done {
             return;
         }
-        self.dismiss_the_leaving(out);
+        self.dismiss_the_leaving(now, out);
         if self.generation.is_none() {
             // A checkpoint that was on its way when all who held the weights were lost.
             self.step = self.step.max(self.durable);
             if self.step >= self.settings.steps || self.stopping {
                 self.finish(now, out);
             } else if self.paused {
-                self.pause(out);
+                self.pause(now, out);
             } else {
                 self.open_generation(now, out);
             }

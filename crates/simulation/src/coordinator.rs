@@ -57,20 +57,17 @@ pub(crate) struct Coordinator {
 }
 
 impl Coordinator {
-    /// Takes the next term of what is stored and appends a segment of its own, so that nobody else can append any more,
-    /// and begins where the newest checkpoint is.
+    /// Takes the next term of what is stored and appends a segment of its own, so that nobody else can append any more.
     pub(crate) fn start(settings: Settings, storage: &mut Storage) -> Self {
         storage.terms += 1;
         let term = storage.terms;
-        let (durable, head) =
-            storage.newest().map_or((0, String::new()), |(step, manifest)| (step, manifest.head.clone()));
         // As it is read back. What went wrong with it would be a run without a record.
         let stored = ledger::Stored::of_summary(&storage.stored().summary()).unwrap_or_default();
         storage.append(term, storage.next_segment(), &[]);
         Coordinator {
             term,
             written: stored.records,
-            ledger: Ledger::new(settings, Start { term, durable, head, stored }),
+            ledger: Ledger::new(settings, Start { term, stored }),
             sessions: BTreeMap::new(),
             lines: Vec::new(),
             segment: storage.next_segment(),

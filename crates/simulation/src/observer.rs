@@ -58,6 +58,13 @@ pub enum Seen<'a> {
         /// Hashes of the weights that its parts are from.
         parts: &'a [u64],
     },
+    /// A checkpoint turned out to be damaged and is there no more.
+    Damaged {
+        /// Updates applied in it.
+        step: u64,
+        /// Updates applied in the newest one that is left.
+        durable: u64,
+    },
     /// A process has ended against its will.
     Killed {
         /// The worker; none for the coordinator.

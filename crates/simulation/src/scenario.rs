@@ -93,6 +93,8 @@ pub struct Faults {
     pub usurper: u64,
     /// Storage answers with an error, whether it stored or not; per cent.
     pub storage: u64,
+    /// The newest checkpoint is damaged when a coordinator looks at it; per cent.
+    pub damage: u64,
     /// A message arrives twice; per cent.
     pub doubled: u64,
     /// A worker lives, computes and does not get on; per worker.

@@ -56,6 +56,11 @@ impl Storage {
         new
     }
 
+    /// A checkpoint turns out to be damaged.
+    pub(crate) fn set_aside(&mut self, step: u64) {
+        self.manifests.remove(&step);
+    }
+
     /// The segment that comes next.
     pub(crate) fn next_segment(&self) -> u64 {
         self.segments

@@ -105,6 +105,13 @@ pub(crate) enum Planned {
         of: u32,
         head: String,
     },
+    /// A new coordinator has looked at the newest checkpoint.
+    Found {
+        term: u64,
+        step: u64,
+        head: String,
+        damaged: bool,
+    },
     Flush {
         term: u64,
     },

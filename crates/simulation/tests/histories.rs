@@ -47,6 +47,7 @@ fn scenario(seed: u64) -> Scenario {
         doubled: often(20),
         hang: often(40_000),
         usurper: often(12_000),
+        damage: often(30),
     };
     let max_workers = draw(&mut random, 1, 4) as usize;
     let mut faults = faults;
@@ -90,7 +91,7 @@ fn times() -> Times {
         replacement: Span::new(10, 1_500),
         micro_batch: Span::new(20, 120),
         collective: Span::new(1, 30),
-        restore: Span::new(10, 500),
+        restore: Span::new(10, 1_500),
         store: Span::new(5, 800),
         message: Span::new(0, 20),
         reconnect: Span::new(20, 300),

@@ -6,12 +6,13 @@
 
 mod manifest;
 mod part;
+mod read;
 mod retention;
 
 use std::collections::BTreeMap;
 
 use bytes::Bytes;
-use futures::{Stream, StreamExt, TryStreamExt, stream};
+use futures::{StreamExt, TryStreamExt, stream};
 use xxhash_rust::xxh3::Xxh3Default;
 
 pub use manifest::{CheckpointManifest, PartMeta, PartName};
@@ -25,10 +26,6 @@ const MANIFEST: &str = "manifest.json";
 /// The name of a manifest that was found to promise what is not there. No reader looks at it.
 const SET_ASIDE: &str = "manifest.damaged.json";
 
-/// Parts are read in ranges of this size, several at a time. Whoever reads back what it has written holds these besides
-/// its copy of the state.
-const RANGE: usize = 4 << 20;
-const RANGES: usize = 8;
 /// Parts that are read at a time.
 const PARTS: usize = 2;
 /// How often a part is written that is not there afterwards as it was written.
@@ -241,6 +238,12 @@ impl Checkpoints {
                             newest.manifest = Some(manifest);
                             break;
                         }
+                        // What was pruned meanwhile is not damaged.
+                        Err(StoreError::Damaged { .. } | StoreError::NotFound { .. })
+                            if self.is_gone(step).await? =>
+                        {
+                            continue;
+                        }
                         Err(error @ StoreError::Damaged { .. }) => error.to_string(),
                         Err(error) => return Err(error),
                     }
@@ -249,6 +252,14 @@ impl Checkpoints {
             newest.skipped.push(Skipped { step, reason });
         }
         Ok(newest)
+    }
+
+    async fn is_gone(&self, step: u64) -> Result<bool, StoreError> {
+        match retry(&step_folder(step), || self.read_manifest(step)).await {
+            Ok(_) | Err(StoreError::Damaged { .. }) => Ok(false),
+            Err(StoreError::NotFound { .. }) => Ok(true),
+            Err(error) => Err(error),
+        }
     }
 
     /// The checkpoint of a step.
@@ -438,37 +449,6 @@ impl Checkpoints {
         let path = manifest_path(step);
         let file = self.at.get(&path).await?;
         CheckpointManifest::unseal(&self.at.place(&path), step, &file)
-    }
-
-    /// Reads a part piece by piece and then says whether it was whole.
-    async fn read(&self, step: u64, part: &PartMeta, mut take: impl FnMut(Bytes)) -> Result<(), StoreError> {
-        let path = part_path(step, &part.name);
-        let damaged = |reason: String| StoreError::Damaged { place: self.at.place(&path), reason };
-        if let Some(reason) = part.wrong_size(retry(&path, || self.at.size(&path)).await?) {
-            return Err(damaged(reason));
-        }
-        let mut hash = Xxh3Default::new();
-        let mut pieces = std::pin::pin!(self.pieces(&path, part.size));
-        while let Some(piece) = pieces.next().await {
-            let piece = piece.map_err(|error| match error {
-                StoreError::NotFound { .. } => damaged("it is missing".into()),
-                error => error,
-            })?;
-            hash.update(&piece);
-            take(piece);
-        }
-        let found = part::hex(hash.digest128());
-        if found != part.checksum {
-            return Err(damaged(format!("its checksum is {found} instead of {}", part.checksum)));
-        }
-        Ok(())
-    }
-
-    fn pieces(&self, path: &str, size: u64) -> impl Stream<Item = Result<Bytes, StoreError>> {
-        let ranges = (0..size).step_by(RANGE).map(move |start| start..size.min(start + RANGE as u64));
-        stream::iter(ranges)
-            .map(move |range| async move { retry(path, || self.at.get_range(path, range.clone())).await })
-            .buffered(RANGES)
     }
 }
 

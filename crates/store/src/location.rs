@@ -7,10 +7,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use futures::TryStreamExt;
 use futures::future::join_all;
+use futures::stream::BoxStream;
+use futures::{StreamExt, TryStreamExt, stream};
 use object_store::path::Path;
-use object_store::{ObjectStore, ObjectStoreExt, PutMode, PutPayload, WriteMultipart};
+use object_store::{GetOptions, ObjectStore, ObjectStoreExt, PutMode, PutPayload, WriteMultipart};
 
 use crate::retry::retry;
 use crate::{StoreError, service};
@@ -18,6 +19,8 @@ use crate::{StoreError, service};
 /// Objects up to this size are written with one request, larger ones in requests of this size: 10,000 of them (the
 /// limit of S3) make 160 GiB, and one of them takes less than a client waits for an answer (30 s) even at 5 MBit/s.
 const CHUNK: usize = 16 << 20;
+/// What is read of a file at a time.
+const PIECE: usize = 256 << 10;
 /// Writers at once in a probe of conditions.
 const PROBES: usize = 4;
 /// Requests of one large object that are under way at a time.
@@ -133,6 +136,32 @@ impl Location {
     /// As [`Location::get`].
     pub async fn get_range(&self, name: &str, range: Range<u64>) -> Result<Bytes, StoreError> {
         self.store.get_range(&self.path(name), range).await.map_err(|error| self.error(name, error))
+    }
+
+    /// The bytes of a range of an object, in order, as they come.
+    ///
+    /// # Errors
+    /// As [`Location::get`], here or on the way.
+    pub async fn get_stream(
+        &self,
+        name: &str,
+        range: Range<u64>,
+    ) -> Result<BoxStream<'static, Result<Bytes, StoreError>>, StoreError> {
+        let (at, name) = (self.clone(), name.to_owned());
+        if self.is_local() {
+            // `LocalFileSystem` would hand out 8 KiB at a time.
+            let end = range.end;
+            let pieces = range.step_by(PIECE).map(move |start| start..end.min(start + PIECE as u64));
+            let read = move |piece| {
+                let (at, name) = (at.clone(), name.clone());
+                async move { at.get_range(&name, piece).await }
+            };
+            return Ok(stream::iter(pieces).then(read).boxed());
+        }
+        let options = GetOptions::new().with_range(Some(range));
+        let found = self.store.get_opts(&self.path(&name), options).await;
+        let found = found.map_err(|error| self.error(&name, error))?;
+        Ok(found.into_stream().map_err(move |error| at.error(&name, error)).boxed())
     }
 
     /// Writes an object, replacing what was there. Readers see the old one or the new one, never a part.

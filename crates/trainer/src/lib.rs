@@ -18,6 +18,7 @@ mod trainer;
 
 pub use error::Error;
 pub use model::{Evaluation, Model, Predictions};
+pub use snapshot::Snapshot;
 pub use step::{Applied, Computed, Measure, Purpose, Reduced, measure};
 pub use tally::Tally;
 pub use trainer::{StateTensor, Trainer};

@@ -16,7 +16,7 @@ use crate::layout::Slot;
 use crate::model::{load_into, missing};
 use crate::objective::Objective;
 use crate::optimizer::{self, Buffers};
-use crate::snapshot;
+use crate::snapshot::{Snapshot, Stager};
 use crate::{Applied, Computed, Error, Evaluation, Model, Purpose, Reduced, Tally};
 
 /// The parts of the state, in the order of their buffers: the prefixes of [`StateTensor::name`].
@@ -43,6 +43,7 @@ pub struct Trainer {
     tally: Tally,
     reduced: Option<Reduced>,
     missing: BTreeSet<String>,
+    stager: Stager,
 }
 
 /// A part of the state, where it lies: little-endian `f32`, row-major.
@@ -231,6 +232,7 @@ impl Trainer {
             step: 0,
             tally: Tally::default(),
             reduced: None,
+            stager: Stager::default(),
         })
     }
 
@@ -338,13 +340,14 @@ impl Trainer {
     /// Copies of the bytes of some of [`Trainer::tensors`], made by all threads of the plan.
     ///
     /// # Errors
-    /// What libtorch refuses.
+    /// What libtorch refuses, and [`Error::NoMemory`].
     ///
     /// # Panics
     /// If there are fewer tensors.
-    pub fn snapshot(&self, which: Range<usize>) -> Result<Vec<Vec<u8>>, Error> {
+    pub fn snapshot(&self, which: Range<usize>) -> Result<Snapshot, Error> {
         let tensors: Vec<&[u8]> = self.tensors()?[which].iter().map(|tensor| tensor.bytes).collect();
-        Ok(snapshot::copies(&tensors, self.plan.train.threads))
+        let copied = self.stager.copy(&tensors, self.plan.train.threads);
+        copied.map_err(|error| Error::NoMemory(error.to_string()))
     }
 
     /// The gradient of the step, after [`Trainer::reduce`] and before [`Trainer::apply`], for looking at. Frozen

@@ -163,12 +163,13 @@ pub fn open_for(generation: &Generation, rank: usize, reason: &str, tail: Option
 
 /// The run's status as a message; what the ledger does not know is filled in by the caller.
 pub fn status_of(status: &Status) -> v1::GetStatusResponse {
-    let workers = status.workers.iter().map(|(id, info, share)| v1::WorkerStatus {
-        worker: id.0,
-        name: info.name.clone(),
-        address: info.address.clone(),
-        member: share.is_some(),
-        micro_batches: share.unwrap_or_default(),
+    let workers = status.workers.iter().map(|of| v1::WorkerStatus {
+        worker: of.worker.0,
+        name: of.info.name.clone(),
+        address: of.info.address.clone(),
+        member: of.micro_batches.is_some(),
+        micro_batches: of.micro_batches.unwrap_or_default(),
+        applied: of.applied,
     });
     v1::GetStatusResponse {
         phase: format!("{:?}", status.phase).to_lowercase(),

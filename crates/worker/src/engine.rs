@@ -190,11 +190,11 @@ pub trait StepEngine {
     /// [`EngineError::Fatal`].
     fn tensors(&self) -> Result<Vec<TensorInfo>, EngineError>;
 
-    /// Copies of some of these tensors' bytes, in their order.
+    /// Copies of some of these tensors' bytes, in their order. They may share their memory.
     ///
     /// # Errors
     /// [`EngineError::Fatal`].
-    fn snapshot(&self, which: Range<usize>) -> Result<Vec<Vec<u8>>, EngineError>;
+    fn snapshot(&self, which: Range<usize>) -> Result<Vec<Bytes>, EngineError>;
 
     /// A hash of the whole state.
     ///

@@ -5,7 +5,6 @@ use std::sync::Arc;
 use std::sync::mpsc::Receiver;
 use std::time::{Duration, Instant};
 
-use bytes::Bytes;
 use store::{PartName, RunStore, Tensor};
 use tokio::runtime::Handle;
 use tokio::sync::mpsc::UnboundedSender;
@@ -384,7 +383,7 @@ impl Member {
         let tensors = self.engine.tensors()?;
         let sizes: Vec<usize> = tensors.iter().map(|tensor| tensor.bytes).collect();
         let part = part_of(&sizes, index, of);
-        let bytes = self.engine.snapshot(part.clone())?.into_iter().map(Bytes::from);
+        let bytes = self.engine.snapshot(part.clone())?;
         let infos = tensors.into_iter().skip(part.start);
         Ok(infos
             .zip(bytes)

@@ -194,7 +194,17 @@ struct Chaos<'a> {
     recoveries: BTreeMap<Disturbance, Vec<f64>>,
     counts: BTreeMap<Disturbance, u64>,
     step: u64,
-    redone: u64,
+    /// Steps that were computed again, each time that any were.
+    redone: Vec<u64>,
+    /// Kills that were left undone, because they would have taken the only weights.
+    spared: u64,
+}
+
+/// A member, as `cloze status` shows it.
+struct Member {
+    process: String,
+    /// Whether it is known to hold the weights.
+    holds: bool,
 }
 
 impl<'a> Chaos<'a> {
@@ -218,7 +228,8 @@ impl<'a> Chaos<'a> {
             recoveries: BTreeMap::new(),
             counts: BTreeMap::new(),
             step: 0,
-            redone: 0,
+            redone: Vec::new(),
+            spared: 0,
         };
         for _ in 0..arguments.workers {
             chaos.join()?;
@@ -267,7 +278,7 @@ impl<'a> Chaos<'a> {
     }
 
     fn committed(&mut self, at: Instant, step: u64) {
-        self.redone += (self.step + 1).saturating_sub(step);
+        self.redone.extend((self.step + 1).checked_sub(step).filter(|&steps| steps > 0));
         self.step = step;
         // A step before that was decided before, or with the victim's vote.
         for (what, since, _) in self.open.extract_if(.., |open| open.2) {
@@ -299,10 +310,16 @@ impl<'a> Chaos<'a> {
     fn disturb(&mut self) -> Outcome<()> {
         let what = self.random.pick(&DISTURBANCES);
         let members = self.members();
-        let victim = (!members.is_empty()).then(|| members[self.random.below(members.len())].clone());
+        let victim = (!members.is_empty()).then(|| self.random.below(members.len()));
+        let others_hold = victim.is_some_and(|victim| self.others_hold(&members, victim));
+        let victim = victim.map(|victim| members[victim].process.clone());
         match (what, victim) {
-            // Whoever is alone takes the weights along, and nothing can be said of recovery.
-            (Disturbance::KillWorker, Some(process)) if members.len() > 1 => signal(&process, "KILL"),
+            // The only weights cannot be brought back by anybody, and nothing can be said of recovery.
+            (Disturbance::KillWorker, Some(_)) if !others_hold => {
+                self.spared += 1;
+                return Ok(());
+            }
+            (Disturbance::KillWorker, Some(process)) => signal(&process, "KILL"),
             (Disturbance::StandStill, Some(process)) => {
                 let time = STILL.0 + self.random.below(STILL.1 - STILL.0);
                 signal(&process, "STOP");
@@ -329,15 +346,23 @@ impl<'a> Chaos<'a> {
         Ok(())
     }
 
-    /// The processes of the members.
-    fn members(&self) -> Vec<String> {
+    /// Whether somebody else is known to hold the weights and does not stand still.
+    fn others_hold(&self, members: &[Member], victim: usize) -> bool {
+        let still = |member: &Member| self.still.iter().any(|(process, _)| *process == member.process);
+        members.iter().enumerate().any(|(index, of)| index != victim && of.holds && !still(of))
+    }
+
+    fn members(&self) -> Vec<Member> {
         let url = format!("http://127.0.0.1:{}", self.port);
         let status = output(&mut self.place.command(&["status", &url, "--json"]));
         let status: Value = status.and_then(|text| serde_json::from_str(&text).ok()).unwrap_or_default();
         let workers = status["workers"].as_array().cloned().unwrap_or_default();
         // A worker's name ends with its process id.
-        let process = |worker: &Value| Some(worker["name"].as_str()?.rsplit(':').next()?.to_owned());
-        workers.iter().filter(|worker| worker["member"] == true).filter_map(process).collect()
+        let member = |worker: &Value| {
+            let process = worker["name"].as_str()?.rsplit(':').next()?.to_owned();
+            Some(Member { process, holds: worker["applied"].is_u64() })
+        };
+        workers.iter().filter(|worker| worker["member"] == true).filter_map(member).collect()
     }
 
     /// Leaves no process behind.
@@ -379,7 +404,9 @@ impl<'a> Chaos<'a> {
                 "coordinator_killed": seconds(Disturbance::KillCoordinator),
                 "connection_cut": seconds(Disturbance::CutConnection),
             },
-            "steps_redone": self.redone, "same_bits": equal, "verified": {
+            "kills_spared": self.spared,
+            "steps_redone": self.redone.iter().sum::<u64>(), "redone_at_once": self.redone,
+            "same_bits": equal, "verified": {
                 "steps": verified["steps"], "undone": verified["undone"], "findings": verified["findings"],
             },
         })
@@ -432,12 +459,14 @@ fn show(report: &Value) -> String {
         )
     };
     format!(
-        "disturbances: {}\n{}{}{}steps computed again: {}; the same bits: {}; record: {} steps, {} undone, findings {}",
+        "disturbances: {}; kills spared: {}\n{}{}{}steps computed again: {}, at once: {}; the same bits: {}; record: {} steps, {} undone, findings {}",
         report["disturbances"],
+        report["kills_spared"],
         line("worker killed", "worker_killed"),
         line("coordinator killed", "coordinator_killed"),
         line("connection cut", "connection_cut"),
         report["steps_redone"],
+        report["redone_at_once"],
         report["same_bits"],
         report["verified"]["steps"],
         report["verified"]["undone"],

@@ -1,6 +1,8 @@
 //! Runs on services of all kinds: encrypted, in Google's dialect, far away, and with two coordinators at once.
 
-use tests::{Training, Workplace, copy};
+use std::time::{Duration, Instant};
+
+use tests::{Training, Workplace, copy, free_port};
 
 /// Trains with this store, kills the coordinator on the way, and resumes with another number of workers. The weights.
 fn disturbed(place: &Workplace, store: &str, settings: &[&str]) -> String {
@@ -79,4 +81,30 @@ fn of_two_coordinators_on_a_service_only_the_newer_one_is_obeyed() {
     let mut place = Workplace::prepared();
     let _server = place.with_s3(&[]);
     crate::elastic::contested(&place, "s3://runs/contested");
+}
+
+#[test]
+fn a_coordinator_that_comes_back_does_not_wait_for_a_checkpoint_that_nobody_has_to_restore() {
+    let mut place = Workplace::prepared();
+    let settings =
+        ["--set", "run.store=s3://runs/run", "--set", "train.steps=400", "--set", "checkpoint.every=20"];
+    let alone = place.weights_of("alone", 1, &settings[2..]);
+    let quick = place.with_s3(&[]);
+    let port = free_port();
+    let mut first = place.coordinator("run", port, &settings);
+    let mut worker = place.worker(port);
+    first.wait_for(|update| update["kind"] == "checkpointed").expect("a checkpoint");
+    first.kill();
+    // Its successor cannot read any part of it: what the client allows a request is much less.
+    let _slow = place.with_s3(&["--delay-ms", "60000", "--delay-key", ".safetensors"]);
+    let begun = Instant::now();
+    let mut second = place.coordinator("run", port, &[&settings[..], &["--resume"]].concat());
+    second.wait_for_step(first.last_step() + 1);
+    let back = begun.elapsed();
+    assert!(back < Duration::from_secs(10), "the run stood still for {back:?}");
+    second.finish().expect_success();
+    assert!(worker.wait().expect("its end").success(), "the worker failed");
+    place.set("AWS_ENDPOINT_URL", &quick.url);
+    assert_eq!(place.verified("s3://runs/run")["undone"], 0);
+    assert_eq!(place.export("s3://runs/run"), alone);
 }

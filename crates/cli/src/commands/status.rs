@@ -68,7 +68,7 @@ fn as_json(status: &v1::GetStatusResponse) -> serde_json::Value {
         .iter()
         .map(|worker| {
             json!({"name": worker.name, "address": worker.address, "member": worker.member,
-                   "micro_batches": worker.micro_batches})
+                   "micro_batches": worker.micro_batches, "applied": worker.applied})
         })
         .collect();
     json!({

@@ -20,6 +20,9 @@ impl Ledger {
             return;
         }
         let held = ready.iter().any(|id| self.workers[id].applied == Some(self.step));
+        if !self.knows_the_newest(held) {
+            return;
+        }
         let stored = |attempt: &Attempt| attempt.parts.len() == attempt.members.len();
         if !held && (self.attempts.contains_key(&self.step) || self.attempts.values().any(stored)) {
             return; // A checkpoint is about to exist; going back now would be going back too far.

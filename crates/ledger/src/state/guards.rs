@@ -186,6 +186,9 @@ impl Ledger {
         else {
             return false;
         };
+        if !self.looked {
+            return true; // It is not known yet what there is to go back to.
+        }
         let every = self.settings.checkpoint_every;
         // A function of the step, and not of which checkpoints happen to be there.
         let first =

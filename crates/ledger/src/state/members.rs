@@ -57,10 +57,32 @@ impl Ledger {
             self.brought = Some(tail);
         }
         self.reject_what_is_not_used();
-        let steps = self.brought().iter().fold(self.record.steps, |steps, record| record.steps_after(steps));
+        self.take_stock();
+    }
+
+    /// Updates that are committed, as far as anybody here knows, and the most that ever were.
+    fn known_steps(&self) -> (u64, u64) {
+        self.brought().iter().fold((self.record.steps, self.record.furthest), |(steps, furthest), record| {
+            let steps = record.steps_after(steps);
+            (steps, furthest.max(steps))
+        })
+    }
+
+    /// Whether no checkpoint of the terms before can be newer than the weights at hand, if somebody holds them.
+    pub(super) fn knows_the_newest(&self, held: bool) -> bool {
+        let (steps, furthest) = self.known_steps();
+        let stored = self.durable > 0 && self.durable == self.step;
+        self.looked || ((held || stored) && self.step == steps && self.step == furthest)
+    }
+
+    /// Before the first generation of a term: the run goes on from the newest weights that a record accounts for, also if
+    /// whoever brought them is cut off again: for a moment, maybe.
+    pub(super) fn take_stock(&mut self) {
+        let (steps, _) = self.known_steps();
         let held =
             self.workers.values().filter_map(|worker| worker.applied).filter(|&applied| applied <= steps);
-        self.step = held.fold(self.durable, u64::max);
+        let cut_off = Some(self.step).filter(|&step| step <= steps).unwrap_or_default();
+        self.step = held.chain([cut_off]).fold(self.durable, u64::max);
     }
 
     /// Whether members of the generation before this term may be about to come: they know best how far the run had come,
@@ -218,7 +240,7 @@ impl Ledger {
     }
 
     /// Lets those go who asked for it, between two generations. Whoever alone holds the weights stores them first.
-    pub(super) fn dismiss_the_leaving(&mut self, out: &mut Vec<Command>) {
+    pub(super) fn dismiss_the_leaving(&mut self, now: u64, out: &mut Vec<Command>) {
         if self.leaving.is_empty() {
             return;
         }
@@ -229,8 +251,8 @@ impl Ledger {
         let somebody_stays = self.workers.values().any(|worker| holds(worker) && !worker.leaving);
         let holders: Vec<WorkerId> =
             leaving.iter().copied().filter(|id| !somebody_stays && holds(&self.workers[id])).collect();
-        let can_store = self.refused_attempts <= FINAL_CHECKPOINT_ATTEMPTS;
-        if !holders.is_empty() && can_store && !self.attempts.contains_key(&self.step) {
+        let can_store = self.refusals() <= FINAL_CHECKPOINT_ATTEMPTS;
+        if !holders.is_empty() && can_store && self.may_store(now) {
             self.start_checkpoint(holders.clone(), out);
         }
         for worker in leaving {
@@ -306,7 +328,9 @@ mod tests {
         for record in [opened(1, 0, &[leaving, keeper]), committed(1, 0)] {
             stored.append(1, &record);
         }
-        let mut ledger = Ledger::new(settings(), Start { term: 2, durable: 0, head: String::new(), stored });
+        let mut ledger = Ledger::new(settings(), Start { term: 2, stored });
+        let found = Event::CheckpointFound { step: 0, head: String::new(), skipped: Vec::new() };
+        ledger.handle(0, found);
         // One that knows nothing newer goes, and stores what it holds.
         let nothing = Tail { term: 1, first: 2, records: Vec::new() };
         comes(&mut ledger, leaving, Some(1), Opening { term: 1, generation: 1 }, nothing);

@@ -17,6 +17,8 @@ pub struct Stored {
     pub records: u64,
     /// Updates that they account for.
     pub steps: u64,
+    /// The most updates that they ever accounted for: no checkpoint is newer.
+    pub(crate) furthest: u64,
     /// The highest number of a generation in them.
     pub generations: u64,
     /// The chain over them.
@@ -34,7 +36,7 @@ pub struct Stored {
 
 impl Stored {
     /// The way in which records are summed up: another one comes to something else.
-    const VERSION: u64 = 1;
+    const VERSION: u64 = 2;
 
     /// As it is stored beside the records.
     pub fn summary(&self) -> Value {
@@ -57,6 +59,7 @@ impl Stored {
         self.term = term;
         self.records += 1;
         self.steps = record.steps_after(self.steps);
+        self.furthest = self.furthest.max(self.steps);
         self.rejected.extend(rejected_by(self.last, record));
         match record {
             Record::Opened { term, generation, members, .. } => {

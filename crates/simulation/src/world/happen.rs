@@ -100,6 +100,10 @@ impl<O: Observer> World<O> {
                     self.tell(term, Event::Tick)?;
                 }
             }
+            Planned::Found { term, step, head, damaged } => {
+                let skipped = if damaged { vec!["a bit was flipped".to_owned()] } else { Vec::new() };
+                self.tell(term, Event::CheckpointFound { step, head, skipped })?;
+            }
             Planned::Start { beside } => self.start(beside)?,
             Planned::Fault(fault) => self.fault(fault)?,
         }
@@ -127,7 +131,24 @@ impl<O: Observer> World<O> {
         self.plan(TICK, Planned::Tick { term });
         self.plan(self.scenario.times.flush, Planned::Flush { term });
         let durable = self.storage.newest().map_or(0, |(step, _)| step);
-        self.see(&Seen::Term { term, durable })
+        self.see(&Seen::Term { term, durable })?;
+        self.look(term)
+    }
+
+    /// A new coordinator reads the newest checkpoint, which takes its time, and may find it damaged.
+    fn look(&mut self, term: u64) -> Result<(), String> {
+        let newest = self.storage.newest().map(|(step, _)| step);
+        let damaged = newest.filter(|_| self.chance(self.scenario.faults.damage * 100));
+        if let Some(step) = damaged {
+            self.storage.set_aside(step);
+            let durable = self.storage.newest().map_or(0, |(step, _)| step);
+            self.see(&Seen::Damaged { step, durable })?;
+        }
+        let (step, head) =
+            self.storage.newest().map_or_else(Default::default, |(step, of)| (step, of.head.clone()));
+        let delay = self.draw(|scenario| scenario.times.restore);
+        self.plan(delay, Planned::Found { term, step, head, damaged: damaged.is_some() });
+        Ok(())
     }
 
     /// The worker's side of a session is over.

@@ -82,8 +82,10 @@ impl<O: Observer> World<O> {
             Effect::Done(Ending::TakenOver(_)) => self.kill_coordinator(term)?,
             // The scribe writes what is left.
             Effect::Done(ending) => {
-                if self.append(term)?.is_some() {
-                    self.ending = Some(ending);
+                match self.append(term)? {
+                    Some(_) => self.ending = Some(ending),
+                    // It ends all the same; the run goes on elsewhere.
+                    None => self.kill_coordinator(term)?,
                 }
             }
         }

@@ -2,6 +2,7 @@
 
 pub mod checkpoints;
 pub mod exactly_once;
+pub mod further_back;
 pub mod generations;
 pub mod kept;
 pub mod leases;
@@ -24,6 +25,7 @@ impl Judge {
     pub fn new(settings: &Settings, left_out: &Range<u64>) -> Self {
         Judge(vec![
             Box::new(terms::Terms::default()),
+            Box::new(further_back::FurtherBack::default()),
             Box::new(each_term(generations::Generations::new(settings))),
             Box::new(kept::Kept::default()),
             Box::new(leases::Leases::new(settings)),

@@ -1,4 +1,4 @@
-//! Terms only grow, and what is durable never becomes less.
+//! Terms only grow, and what is durable never becomes less, unless a checkpoint is damaged.
 
 use simulation::{Observer, Seen};
 
@@ -21,6 +21,9 @@ impl Observer for Terms {
                 ));
             }
             (self.term, self.durable) = (term, durable);
+        }
+        if let Seen::Damaged { durable, .. } = *seen {
+            self.durable = durable;
         }
         if let Seen::Checkpoint { step, .. } = *seen {
             self.durable = self.durable.max(step);

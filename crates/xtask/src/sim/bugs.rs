@@ -88,7 +88,7 @@ pub const BUGS: &[Bug] = &[
     bug(
         "a checkpoint that failed is taken for stored",
         "state.rs",
-        "Event::CheckpointFailed { step, reason } => self.refuse_attempt(step, &reason, out),",
+        "Event::CheckpointFailed { step, reason } => self.refuse_attempt(now, step, &reason, out),",
         "Event::CheckpointFailed { step, .. } => self.checkpoint_stored(step, out),",
     ),
     bug(
@@ -100,8 +100,20 @@ pub const BUGS: &[Bug] = &[
     bug(
         "a coordinator that comes back does not ask how far the run had come",
         "state/members.rs",
-        "        self.step = held.fold(self.durable, u64::max);\n",
-        "        self.step = held.fold(self.durable, |step, _| step);\n",
+        "held.chain([cut_off]).fold(self.durable, u64::max);",
+        "held.chain([cut_off]).fold(self.durable, |step, _| step);",
+    ),
+    bug(
+        "a run goes back before anybody knows what is stored",
+        "state/generations.rs",
+        "if !self.knows_the_newest(held) {",
+        "if false {",
+    ),
+    bug(
+        "weights that are at hand are taken for the newest",
+        "state/members.rs",
+        "&& self.step == steps && self.step == furthest)",
+        "&& self.step == steps)",
     ),
     bug(
         "what a coordinator could not store is not recorded by the next one",
