@@ -185,7 +185,7 @@ pub(crate) async fn start(
     let (stored, written) = (taken.stored.clone(), (taken.segments, taken.stored.clone()));
     tokio::spawn(Scribe::new(job.run.clone(), term, plan.clone(), hashes, written, events).run(to_write));
     let handle = Handle { inbox };
-    tokio::spawn(takeover::look_back(job.run.clone(), taken, handle.inbox.clone()));
+    tokio::spawn(takeover::look_back(job.run.clone(), term, taken, handle.inbox.clone()));
     let forward = handle.inbox.clone();
     tokio::spawn(async move {
         while let Some(event) = written_events.recv().await {

@@ -60,16 +60,19 @@ pub(crate) async fn take_over(run: &RunStore, term: Term, mut known: u64) -> Res
 }
 
 /// Reads what was not read before the run went on, and tells the loop what it has to know of it.
-pub(crate) async fn look_back(run: RunStore, taken: Taken, inbox: mpsc::Sender<Input>) {
+pub(crate) async fn look_back(run: RunStore, term: Term, taken: Taken, inbox: mpsc::Sender<Input>) {
     let look = async {
+        let mut skipped = Vec::new();
         let found = loop {
-            match newest_checkpoint(&run).await {
+            match newest_checkpoint(&run, term, &mut skipped).await {
                 Ok(found) => break found,
                 Err(error @ StoreError::Io { .. }) => {
                     let text = format!("checkpoints cannot be looked at, and will be again: {error}");
                     let _ = inbox.send(Input::Notice(text)).await;
                     tokio::time::sleep(LONG_PAUSE).await;
                 }
+                // Whoever has taken over looks for itself.
+                Err(StoreError::Fenced { reason, .. }) => break Event::TakenOver { reason },
                 Err(error) => break Event::GiveUp { reason: error.to_string() },
             }
         };
@@ -80,18 +83,31 @@ pub(crate) async fn look_back(run: RunStore, taken: Taken, inbox: mpsc::Sender<I
             let _ = inbox.send(Input::Event(Event::GiveUp { reason })).await;
         }
     };
-    tokio::join!(look, read);
+    tokio::select! {
+        _ = async { tokio::join!(look, read) } => {}
+        // The run is over.
+        () = inbox.closed() => {}
+    }
 }
 
 /// The newest checkpoint whose every byte is as it was written. Damaged ones are set aside, so that their steps can be
-/// stored again.
-async fn newest_checkpoint(run: &RunStore) -> Result<Event, StoreError> {
+/// stored again; `skipped` tells of them, also of those that an attempt before this one has set aside.
+async fn newest_checkpoint(
+    run: &RunStore,
+    term: Term,
+    skipped: &mut Vec<String>,
+) -> Result<Event, StoreError> {
     let checkpoints = run.checkpoints();
     let newest = checkpoints.newest_verified().await?;
-    for skipped in &newest.skipped {
-        checkpoints.set_aside(skipped.step).await?;
+    for damaged in &newest.skipped {
+        if !skipped.contains(&damaged.to_string()) {
+            skipped.push(damaged.to_string());
+        }
+        // Another coordinator may have stored it again by now.
+        run.check_term(term).await?;
+        checkpoints.set_aside(damaged.step).await?;
     }
-    let skipped = newest.skipped.iter().map(ToString::to_string).collect();
+    let skipped = std::mem::take(skipped);
     let (step, head) =
         newest.manifest.map_or_else(Default::default, |manifest| (manifest.step, manifest.ledger_head));
     Ok(Event::CheckpointFound { step, head, skipped })

@@ -24,6 +24,8 @@ pub enum Fault {
     Late,
     /// The body of the answer comes in small pieces, with pauses.
     Trickle,
+    /// The body of the answer ends in the middle, with the connection.
+    BreaksOff,
     /// No answer comes before the client gives up.
     Silence,
     /// A listing is answered as it was before.
@@ -34,7 +36,7 @@ pub enum Fault {
 
 impl Fault {
     /// Every fault that a service is allowed to have; a lie is none.
-    const USUAL: [Fault; 9] = [
+    const USUAL: [Fault; 10] = [
         Fault::SlowDown,
         Fault::InternalError,
         Fault::Vanished,
@@ -42,6 +44,7 @@ impl Fault {
         Fault::LostAnswer,
         Fault::Late,
         Fault::Trickle,
+        Fault::BreaksOff,
         Fault::Silence,
         Fault::StaleListing,
     ];
@@ -128,7 +131,7 @@ impl Dice {
         let fits = |fault: &Fault| match fault {
             Fault::StaleListing => kind.lists,
             Fault::Torn => kind.writes,
-            Fault::Trickle => !kind.writes,
+            Fault::Trickle | Fault::BreaksOff => !kind.writes,
             _ => true,
         };
         // The one that was met least often, so that a short run meets all of them.

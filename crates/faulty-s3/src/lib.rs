@@ -1,5 +1,5 @@
 //! An S3 server on a folder (`s3s-fs`) that fails on purpose, by a seed: errors, storms of 503, silence, vanished
-//! connections, torn writes, lost answers, stale listings, trickling reads. It can be as far away as one likes, encrypted,
+//! connections, torn writes, lost answers, stale listings, trickling reads and such that break off. It can be as far away as one likes, encrypted,
 //! and speak Google's dialect. For tests and measurements of what keeps its data on object storage; knows nothing of
 //! what is kept.
 
@@ -191,12 +191,13 @@ impl Server {
                     return Ok(Response::new(Body::from(stale)));
                 }
             }
-            Some(Fault::LostAnswer | Fault::Trickle | Fault::Lie) | None => {}
+            Some(Fault::LostAnswer | Fault::Trickle | Fault::BreaksOff | Fault::Lie) | None => {}
         }
         let answer = self.done(request, fault == Some(Fault::Lie)).await?;
         match fault {
             Some(Fault::LostAnswer) => Err("the answer is lost".into()),
             Some(Fault::Trickle) => trickling(answer).await,
+            Some(Fault::BreaksOff) => breaking_off(answer).await,
             _ => match listing {
                 Some(listing) => self.remembered(listing, answer).await,
                 None => Ok(answer),
@@ -276,6 +277,15 @@ async fn trickling(answer: Response<Body>) -> Result<Response<Body>, Failure> {
         Ok::<_, std::io::Error>(Frame::data(piece))
     });
     Ok(Response::from_parts(head, Body::http_body_unsync(StreamBody::new(slow))))
+}
+
+/// The length that the head names stays that of the whole.
+async fn breaking_off(answer: Response<Body>) -> Result<Response<Body>, Failure> {
+    let (head, body) = answer.into_parts();
+    let bytes = BodyExt::collect(body).await?.to_bytes();
+    let first = Ok(Frame::data(bytes.slice(..bytes.len() / 2)));
+    let broken = stream::iter([first, Err(std::io::Error::other("broken off"))]);
+    Ok(Response::from_parts(head, Body::http_body_unsync(StreamBody::new(broken))))
 }
 
 fn failure(status: StatusCode, code: &str) -> Response<Body> {

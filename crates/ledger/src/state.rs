@@ -30,10 +30,12 @@ const FINAL_CHECKPOINT_ATTEMPTS: u32 = 20;
 const NEXT_ATTEMPT_MS: u64 = 2_000;
 /// The clock ticks at least so often while the coordinator is awake, in milliseconds.
 const TICKS: u64 = 1_000;
-/// How long those who hold the weights are waited for before steps are computed again: a coordinator that comes back
-/// waits for the members of the last generation, and whoever was cut off may be about to connect again. Longer than
-/// workers wait between two attempts.
+/// How long those who hold the weights are waited for before steps are computed again: whoever was cut off may be about
+/// to connect again.
 const REGATHER_MS: u64 = 2_500;
+/// How long a coordinator that comes back waits for the members of the last generation, if others hold the weights already.
+/// Longer than workers wait between two attempts.
+const SURVIVORS_MS: u64 = 1_000;
 /// How long the ledger waits for a lost connection to explain a member's failure, in milliseconds.
 const FAILURE_GRACE_MS: u64 = 1_000;
 
@@ -200,6 +202,8 @@ pub struct Ledger {
     failed_since: Option<u64>,
     failures_in_a_row: u32,
     attempts: BTreeMap<u64, Attempt>,
+    /// Members of attempts that were given up who are still at it, each with a copy of its part.
+    lingering: BTreeSet<WorkerId>,
     /// A checkpoint was given up with a member that was lost: the next step makes up for it.
     owed: bool,
     refusal: Option<Refusal>,
@@ -226,6 +230,8 @@ pub struct Ledger {
     tail: Tail,
     /// The place of the term's first record.
     begun: u64,
+    /// Up to this step there may be checkpoints of the terms before.
+    may_be_stored: u64,
     /// The place of the first record that the members of the open generation were not told of.
     told: u64,
     /// Before the first generation of the term: what a worker brings of the term before.
@@ -257,6 +263,7 @@ impl Ledger {
             failed_since: None,
             failures_in_a_row: 0,
             attempts: BTreeMap::new(),
+            lingering: BTreeSet::new(),
             owed: false,
             refusal: None,
             stopping: false,
@@ -272,6 +279,7 @@ impl Ledger {
             taken_over: false,
             tail: Tail { term: start.term, first: start.stored.records, records: Vec::new() },
             begun: start.stored.records,
+            may_be_stored: start.stored.furthest,
             told: start.stored.records,
             record: start.stored,
             brought: None,
@@ -367,8 +375,10 @@ impl Ledger {
             Event::PartStored { worker, step, of, index, part } => {
                 self.part_stored(worker, step, of, index, part, out);
             }
+            Event::PartFailed { worker, .. } if self.lingering.remove(&worker) => {}
             Event::PartFailed { worker, step, reason } => {
                 self.refuse_attempt(now, step, &format!("{worker} could not store its part: {reason}"), out);
+                self.lingering.remove(&worker);
             }
             Event::Recorded { records } => self.tail.forget_before(records),
             Event::CheckpointFound { step, head, skipped } => {

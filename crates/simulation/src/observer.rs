@@ -62,7 +62,7 @@ pub enum Seen<'a> {
     Damaged {
         /// Updates applied in it.
         step: u64,
-        /// Updates applied in the newest one that is left.
+        /// Updates applied in the one before it, if there is one.
         durable: u64,
     },
     /// A process has ended against its will.

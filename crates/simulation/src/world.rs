@@ -109,7 +109,6 @@ pub(crate) enum Planned {
     Found {
         term: u64,
         step: u64,
-        head: String,
         damaged: bool,
     },
     Flush {

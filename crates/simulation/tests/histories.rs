@@ -50,6 +50,8 @@ fn scenario(seed: u64) -> Scenario {
         damage: often(30),
     };
     let max_workers = draw(&mut random, 1, 4) as usize;
+    // Every third one stores so slowly that nobody would wait for it by chance.
+    let store = Span::new(5, [800, 800, 6_000][random.below(3) as usize]);
     let mut faults = faults;
     // Every fourth run leaves steps out. Which depends on the checkpoints that leaving workers ask for.
     let jump = (random.below(4) == 0).then(|| 5 + random.below(20));
@@ -80,7 +82,7 @@ fn scenario(seed: u64) -> Scenario {
         jump,
         unevenness: draw(&mut random, 1, 4),
         workers: max_workers + draw(&mut random, 0, 2) as usize,
-        times: times(),
+        times: Times { store, ..times() },
         faults,
     }
 }
@@ -94,7 +96,7 @@ fn times() -> Times {
         restore: Span::new(10, 1_500),
         store: Span::new(5, 800),
         message: Span::new(0, 20),
-        reconnect: Span::new(20, 300),
+        reconnect: Span::new(20, 800),
         restart: Span::new(10, 2_000),
         heartbeat: 200,
         flush: 3_000,

@@ -226,6 +226,15 @@ impl Checkpoints {
     }
 
     async fn find(&self, every_byte: bool) -> Result<Newest, StoreError> {
+        loop {
+            if let Some(newest) = self.find_listed(every_byte).await? {
+                return Ok(newest);
+            }
+        }
+    }
+
+    /// None if a checkpoint that was listed is gone: whoever prunes has stored a newer one.
+    async fn find_listed(&self, every_byte: bool) -> Result<Option<Newest>, StoreError> {
         let mut newest = Newest::default();
         for CheckpointEntry { step, state, .. } in self.list().await?.into_iter().rev() {
             let reason = match state {
@@ -238,11 +247,10 @@ impl Checkpoints {
                             newest.manifest = Some(manifest);
                             break;
                         }
-                        // What was pruned meanwhile is not damaged.
                         Err(StoreError::Damaged { .. } | StoreError::NotFound { .. })
                             if self.is_gone(step).await? =>
                         {
-                            continue;
+                            return Ok(None);
                         }
                         Err(error @ StoreError::Damaged { .. }) => error.to_string(),
                         Err(error) => return Err(error),
@@ -251,7 +259,7 @@ impl Checkpoints {
             };
             newest.skipped.push(Skipped { step, reason });
         }
-        Ok(newest)
+        Ok(Some(newest))
     }
 
     async fn is_gone(&self, step: u64) -> Result<bool, StoreError> {

@@ -14,6 +14,7 @@ use wire::v1::coordinator_client::CoordinatorClient;
 use wire::v1::coordinator_message::Kind;
 use wire::v1::worker_message;
 use wire::{Told, v1};
+use xxhash_rust::xxh3::xxh3_64_with_seed;
 
 use crate::interrupt::Interrupt;
 use crate::member::{Member, Order};
@@ -21,8 +22,9 @@ use crate::progress::Progress;
 use crate::start::{self, Started};
 use crate::{EngineError, EngineSetup, StepEngine, WorkerError};
 
-/// Waits between attempts to connect grow up to this.
-const LONGEST_BACK_OFF: Duration = Duration::from_secs(2);
+/// Waits between attempts to connect grow from the one up to the other. A coordinator that comes back waits longer.
+const FIRST_BACK_OFF_MS: u64 = 50;
+const LONGEST_BACK_OFF_MS: u64 = 800;
 
 /// What a worker is told when it is started.
 #[derive(Clone, Debug)]
@@ -88,19 +90,19 @@ async fn watch_over(progress: &Progress) -> (Duration, v1::Doing) {
 impl Session {
     /// One connection after the other.
     async fn serve(mut self) -> Result<(), WorkerError> {
-        let mut since = Instant::now();
-        let mut back_off = Duration::from_millis(50);
+        let (mut since, mut attempts) = (Instant::now(), 0);
         loop {
             let reason = match self.once().await {
                 Ok(Ended::Over) => return self.join().await,
                 Ok(Ended::Lost(reason)) => {
-                    (since, back_off) = (Instant::now(), Duration::from_millis(50));
+                    (since, attempts) = (Instant::now(), 0);
                     tracing::warn!(reason, "the coordinator is gone; waiting for it to come back");
                     reason
                 }
                 Err(WorkerError::NoCoordinator { reason, .. }) => reason,
                 Err(error) => return Err(error),
             };
+            let back_off = back_off(self.options.id, attempts);
             if since.elapsed() + back_off > self.options.patience {
                 return Err(WorkerError::NoCoordinator { url: self.options.coordinator.clone(), reason });
             }
@@ -109,9 +111,17 @@ impl Session {
                 () = tokio::time::sleep(back_off) => {}
                 Ok(_) = leave.wait_for(|&leave| leave) => return Ok(()),
             }
-            back_off = (back_off * 2).min(LONGEST_BACK_OFF);
+            attempts += 1;
         }
     }
+}
+
+/// Doubles with every attempt, and lies between half of that and all of it: workers that were cut off together must not
+/// come back together.
+fn back_off(worker: u64, attempts: u32) -> Duration {
+    let longest = (FIRST_BACK_OFF_MS << attempts.min(10)).min(LONGEST_BACK_OFF_MS);
+    let draw = xxh3_64_with_seed(&worker.to_le_bytes(), u64::from(attempts));
+    Duration::from_millis(longest / 2 + draw % (longest / 2 + 1))
 }
 
 type Build = Box<dyn FnOnce(EngineSetup) -> Result<Box<dyn StepEngine>, EngineError> + Send>;
@@ -358,4 +368,22 @@ fn root_cause(error: &dyn std::error::Error) -> String {
         cause = source;
     }
     cause.to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn waits_grow_to_less_than_a_coordinator_waits_and_differ_between_workers() {
+        for worker in 0..100 {
+            for attempts in [0, 1, 4, 60, u32::MAX] {
+                let longest = (FIRST_BACK_OFF_MS << attempts.min(4)).min(LONGEST_BACK_OFF_MS);
+                let waits = back_off(worker, attempts).as_millis() as u64;
+                assert!((longest / 2..=longest).contains(&waits), "{worker} {attempts}: {waits}");
+            }
+        }
+        let last: std::collections::BTreeSet<Duration> = (0..100).map(|worker| back_off(worker, 9)).collect();
+        assert!(last.len() > 50, "{last:?}");
+    }
 }

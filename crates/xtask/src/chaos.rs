@@ -315,7 +315,7 @@ impl<'a> Chaos<'a> {
         let victim = victim.map(|victim| members[victim].process.clone());
         match (what, victim) {
             // The only weights cannot be brought back by anybody, and nothing can be said of recovery.
-            (Disturbance::KillWorker, Some(_)) if !others_hold => {
+            (Disturbance::KillWorker | Disturbance::StandStill, Some(_)) if !others_hold => {
                 self.spared += 1;
                 return Ok(());
             }

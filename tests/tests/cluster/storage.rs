@@ -71,6 +71,7 @@ fn storage_that_fails_changes_no_bit_and_lists_nothing_that_is_broken() {
         "LostAnswer",
         "Late",
         "Trickle",
+        "BreaksOff",
         "Silence",
         "StaleListing",
         "Lie",

@@ -26,6 +26,11 @@ impl Ledger {
 
     /// Every attempt holds a copy of the state in the members' memory: there is one at a time.
     pub(super) fn checkpoint_if_storage_keeps_up(&mut self, members: Vec<WorkerId>, out: &mut Vec<Command>) {
+        if self.attempts.is_empty() && !self.lingering.is_empty() {
+            // They hold copies of it. Which steps are left out for a jump of the loss depends on where checkpoints are.
+            self.owed |= self.settings.guards.spike.is_none();
+            return;
+        }
         match self.attempts.first_key_value() {
             Some((pending, _)) => out.push(Command::Notice(format!(
                 "no checkpoint of step {}: that of step {pending} is not stored yet; storage is slower than \
@@ -45,9 +50,12 @@ impl Ledger {
         part: PartReport,
         out: &mut Vec<Command>,
     ) {
+        if self.lingering.remove(&worker) {
+            return; // Of an attempt that was given up; its parts are orphans.
+        }
         let Some(attempt) = self.attempts.get_mut(&step) else { return };
         if attempt.members.len() != of as usize || attempt.members.get(index as usize) != Some(&worker) {
-            return; // An attempt that was given up; its parts are orphans.
+            return;
         }
         if attempt.parts.insert(index, part).is_some() {
             return; // Told twice.
@@ -78,7 +86,8 @@ impl Ledger {
             return; // Told twice.
         }
         // Which steps are left out for a jump of the loss depends on where checkpoints are.
-        self.owed |= !skipped.is_empty() && self.settings.guards.spike.is_none();
+        let made_up_for = self.durable > 0 || !self.attempts.is_empty();
+        self.owed |= !skipped.is_empty() && !made_up_for && self.settings.guards.spike.is_none();
         out.extend(skipped.into_iter().map(Command::Notice));
         if step > self.durable {
             (self.durable, self.durable_head) = (step, head);
@@ -106,8 +115,10 @@ impl Ledger {
 
     /// Storage did not take a checkpoint.
     pub(super) fn refuse_attempt(&mut self, now: u64, step: u64, why: &str, out: &mut Vec<Command>) {
-        if self.generation.is_none() && step == self.step {
-            self.refusal = Some(Refusal { step, times: self.refusals() + 1, last: now });
+        if self.attempts.contains_key(&step) && self.generation.is_none() && step == self.step {
+            // A run that stands still has all the time in the world.
+            let counts = u32::from(self.phase != Phase::Paused);
+            self.refusal = Some(Refusal { step, times: self.refusals() + counts, last: now });
         }
         self.drop_attempt(step, why, out);
     }
@@ -117,19 +128,27 @@ impl Ledger {
         self.refusal.filter(|refusal| refusal.step == self.step).map_or(0, |refusal| refusal.times)
     }
 
-    /// Whether those who wait may store the weights at hand now: every attempt holds a copy of the state, and one that
-    /// was refused is given some time.
+    /// Whether those who wait may store the weights at hand now: every attempt holds a copy of the state, one that was
+    /// refused is given some time, and what may be stored already is looked at first.
     pub(super) fn may_store(&self, now: u64) -> bool {
         let refused = self.refusal.filter(|refusal| refusal.step == self.step);
-        self.knows_the_newest(true)
+        (self.looked || self.step > self.may_be_stored)
             && self.attempts.is_empty()
+            && self.lingering.is_empty()
             && refused.is_none_or(|refusal| now >= refusal.last + NEXT_ATTEMPT_MS)
     }
 
     pub(super) fn drop_attempt(&mut self, step: u64, why: &str, out: &mut Vec<Command>) {
-        if self.attempts.remove(&step).is_some() {
+        if let Some(attempt) = self.attempts.remove(&step) {
+            self.linger(attempt);
             out.push(Command::Notice(format!("the checkpoint of step {step} is given up: {why}")));
         }
+    }
+
+    /// Whoever stores a part of an attempt that is given up goes on with it, and holds its copy until it says so.
+    pub(super) fn linger(&mut self, attempt: Attempt) {
+        let at_it = (0..).zip(attempt.members).filter(|(index, _)| !attempt.parts.contains_key(index));
+        self.lingering.extend(at_it.map(|(_, member)| member).filter(|id| self.workers.contains_key(id)));
     }
 
     /// Who holds the weights of the last committed step.
@@ -150,12 +169,13 @@ impl Ledger {
 
     /// All steps are committed, or the run is being stopped: store the weights, then let everybody go.
     pub(super) fn finish(&mut self, now: u64, out: &mut Vec<Command>) {
-        if std::mem::replace(&mut self.phase, Phase::Finishing) != Phase::Finishing {
-            // Tries while the run stood still do not count.
-            self.refusal = None;
-        }
+        self.phase = Phase::Finishing;
         let holders = self.holders();
         if !self.knows_the_newest(!holders.is_empty()) {
+            // Whoever wants it to end need not know what is stored, if there is nothing to store.
+            if self.stopping && holders.is_empty() && self.attempts.is_empty() && !self.survivors_are_busy() {
+                self.end(Ending::Stopped, out);
+            }
             return;
         }
         self.record_what_was_brought(out);
@@ -197,8 +217,8 @@ impl Ledger {
 #[cfg(test)]
 mod tests {
     use crate::{
-        Command, Event, Ledger, Opening, Settings, Share, Start, StepReport, Stored, Tail, Waits, WorkerId,
-        WorkerInfo,
+        Command, Event, Ledger, Opening, PartReport, Progress, Settings, Share, Start, StepReport, Stored,
+        Tail, Waits, WorkerId, WorkerInfo,
     };
 
     const WORKER: WorkerId = WorkerId(1);
@@ -224,14 +244,30 @@ mod tests {
         commands.iter().filter_map(step).collect()
     }
 
+    fn opened(commands: &[Command]) -> bool {
+        commands.iter().any(|command| matches!(command, Command::Open { .. }))
+    }
+
+    /// A worker that holds nothing.
+    fn comes(ledger: &mut Ledger, now: u64, worker: WorkerId) -> Vec<Command> {
+        let info = WorkerInfo { name: String::new(), address: String::new(), platform: String::new() };
+        ledger.handle(now, Event::Hello { worker, info });
+        let tail = Tail { term: 0, first: 0, records: Vec::new() };
+        ledger.handle(now, Event::Prepared { worker, applied: None, since: Opening::default(), tail })
+    }
+
+    fn ready(step: u64) -> Event {
+        Event::Ready { worker: WORKER, generation: 1, step, report: report(), share: Share::default() }
+    }
+
     /// A run of the first term, with one worker that has committed one step.
-    fn run() -> Ledger {
+    fn run(checkpoint_every: u64) -> Ledger {
         let settings = Settings {
             steps: 10,
             batches: plan::Batches::even(1),
             min_workers: 1,
             max_workers: 1,
-            checkpoint_every: 100,
+            checkpoint_every,
             heartbeat_ms: 1_000,
             dead_after_ms: None,
             unmeasured_ms: 20_000,
@@ -240,27 +276,19 @@ mod tests {
             unstored: 100,
         };
         let mut ledger = Ledger::new(settings, Start { term: 1, stored: Stored::default() });
-        let info = WorkerInfo { name: String::new(), address: String::new(), platform: String::new() };
-        ledger.handle(0, Event::Hello { worker: WORKER, info });
-        let tail = Tail { term: 0, first: 0, records: Vec::new() };
-        let prepared = Event::Prepared { worker: WORKER, applied: None, since: Opening::default(), tail };
-        let opened = |commands: &[Command]| matches!(commands.last(), Some(Command::Open { .. }));
-        assert!(!opened(&ledger.handle(0, prepared)), "nobody knows yet what is stored");
+        assert!(!opened(&comes(&mut ledger, 0, WORKER)), "nobody knows yet what is stored");
         let found = Event::CheckpointFound { step: 0, head: String::new(), skipped: Vec::new() };
         assert!(opened(&ledger.handle(0, found)));
-        let (generation, share) = (1, Share::default());
-        ledger.handle(1, Event::Ready { worker: WORKER, generation, step: 0, report: report(), share });
+        ledger.handle(1, ready(0));
         assert_eq!(ledger.status().step, 1);
         ledger
     }
 
     #[test]
     fn a_run_that_stands_still_tries_a_refused_checkpoint_again_and_again_but_not_at_once() {
-        let mut ledger = run();
+        let mut ledger = run(100);
         ledger.handle(2, Event::Pause { reason: "lunch".into() });
-        let (generation, share) = (1, Share::default());
-        let ready = Event::Ready { worker: WORKER, generation, step: 1, report: report(), share };
-        assert_eq!(checkpoints(&ledger.handle(3, ready)), [2]);
+        assert_eq!(checkpoints(&ledger.handle(3, ready(1))), [2]);
         let refused = |at| (at, Event::PartFailed { worker: WORKER, step: 2, reason: "503".into() });
         let mut now = 4;
         for _ in 0..2 * super::FINAL_CHECKPOINT_ATTEMPTS {
@@ -280,18 +308,76 @@ mod tests {
 
     #[test]
     fn what_a_new_term_finds_damaged_is_made_up_for_at_the_next_step() {
-        let mut ledger = run();
+        let ledger = &mut run(100);
         let found = |skipped: &[&str]| Event::CheckpointFound {
             step: 0,
             head: String::new(),
             skipped: skipped.iter().copied().map(str::to_owned).collect(),
         };
         assert_eq!(ledger.handle(2, found(&["told twice"])), []);
-        let mut later = Ledger { looked: false, ..ledger };
+        let mut later = Ledger { looked: false, ..ledger.clone() };
         let told = later.handle(2, found(&["checkpoint of step 1 skipped"]));
         assert_eq!(told, [Command::Notice("checkpoint of step 1 skipped".into())]);
-        let (generation, share) = (1, Share::default());
-        let ready = Event::Ready { worker: WORKER, generation, step: 1, report: report(), share };
-        assert_eq!(checkpoints(&later.handle(3, ready)), [2]);
+        assert_eq!(checkpoints(&later.handle(3, ready(1))), [2]);
+    }
+
+    #[test]
+    fn nobody_begins_anew_while_the_last_holder_waits_to_store_what_it_holds() {
+        let mut ledger = run(2);
+        assert_eq!(checkpoints(&ledger.handle(2, ready(1))), [2]);
+        ledger.handle(3, Event::Leave { worker: WORKER });
+        assert_eq!(checkpoints(&ledger.handle(4, ready(2))), [0; 0], "one copy of the state at a time");
+        let newcomer = WorkerId(2);
+        assert!(!opened(&comes(&mut ledger, 5, newcomer)));
+        for now in (100..60_000).step_by(100) {
+            for worker in [WORKER, newcomer] {
+                ledger.handle(now, Event::Heartbeat { worker, progress: Progress::default() });
+            }
+            let commands = ledger.handle(now, Event::Tick);
+            assert!(commands.is_empty(), "{commands:?}");
+        }
+        let part = PartReport {
+            name: "part".into(),
+            size: 1,
+            checksum: String::new(),
+            tensors: Vec::new(),
+            state_digest: String::new(),
+        };
+        let mut store = |step| {
+            let part = part.clone();
+            ledger.handle(60_000, Event::PartStored { worker: WORKER, step, of: 1, index: 0, part });
+            ledger.handle(60_000, Event::CheckpointStored { step })
+        };
+        assert_eq!(checkpoints(&store(2)), [3]);
+        let commands = store(3);
+        assert!(opened(&commands), "{commands:?}");
+        assert_eq!(ledger.status().step, 3);
+    }
+
+    #[test]
+    fn one_attempt_is_refused_once_and_the_next_waits_for_whoever_is_still_at_it() {
+        let mut ledger = Ledger { settings: Settings { max_workers: 2, ..run(100).settings }, ..run(100) };
+        let other = WorkerId(2);
+        comes(&mut ledger, 2, other);
+        ledger.handle(3, ready(1));
+        for worker in [WORKER, other] {
+            let (generation, step, report, share) = (2, 2, report(), Share::default());
+            ledger.handle(4, Event::Ready { worker, generation, step, report, share });
+        }
+        ledger.handle(5, Event::Pause { reason: "lunch".into() });
+        let mut commands = Vec::new();
+        for worker in [WORKER, other] {
+            let (generation, step, report, share) = (2, 3, report(), Share::default());
+            commands = ledger.handle(6, Event::Ready { worker, generation, step, report, share });
+        }
+        assert_eq!(checkpoints(&commands), [4]);
+        let failed = |worker| Event::PartFailed { worker, step: 4, reason: "503".into() };
+        ledger.handle(7, failed(WORKER));
+        assert_eq!(
+            checkpoints(&ledger.handle(5_000, Event::Tick)),
+            [0; 0],
+            "the other one still has its copy"
+        );
+        assert_eq!(checkpoints(&ledger.handle(5_001, failed(other))), [4]);
     }
 }

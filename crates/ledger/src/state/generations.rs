@@ -16,12 +16,13 @@ impl Ledger {
         }
         let ready: Vec<WorkerId> =
             self.workers.iter().filter(|(_, w)| w.prepared && !w.leaving).map(|(&id, _)| id).collect();
-        if ready.len() < needed || self.awaits_survivors(now) {
+        let held = ready.iter().any(|id| self.workers[id].applied == Some(self.step));
+        if ready.len() < needed || self.awaits_survivors(now, held) || !self.knows_the_newest(held) {
             return;
         }
-        let held = ready.iter().any(|id| self.workers[id].applied == Some(self.step));
-        if !self.knows_the_newest(held) {
-            return;
+        if !held && !self.last_holders().is_empty() {
+            self.missing_since = None;
+            return; // They are about to store them.
         }
         let stored = |attempt: &Attempt| attempt.parts.len() == attempt.members.len();
         if !held && (self.attempts.contains_key(&self.step) || self.attempts.values().any(stored)) {

@@ -124,7 +124,9 @@ impl Ledger {
     ) {
         self.doubt(&[worker], true, why, out);
         // What is on its way to storage is in doubt, too.
-        self.attempts.clear();
+        for (_, attempt) in std::mem::take(&mut self.attempts) {
+            self.linger(attempt);
+        }
         self.go_back_on_purpose();
         self.doubts_since_checkpoint += 1;
         if self.doubts_since_checkpoint >= FAILURES_BEFORE_GIVING_UP {

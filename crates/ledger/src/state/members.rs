@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use super::{FINAL_CHECKPOINT_ATTEMPTS, Ledger, Pace, REGATHER_MS, Worker};
+use super::{FINAL_CHECKPOINT_ATTEMPTS, Ledger, Pace, REGATHER_MS, SURVIVORS_MS, Worker};
 use crate::{Command, Doing, Opening, Progress, Record, Tail, WorkerId, WorkerInfo};
 
 impl Ledger {
@@ -87,8 +87,9 @@ impl Ledger {
 
     /// Whether members of the generation before this term may be about to come: they know best how far the run had come,
     /// and whoever comes first may know nothing.
-    pub(super) fn awaits_survivors(&self, now: u64) -> bool {
-        let may_come = self.gathering_since.is_none_or(|since| now < since + REGATHER_MS);
+    pub(super) fn awaits_survivors(&self, now: u64, held: bool) -> bool {
+        let patience = if held { SURVIVORS_MS } else { REGATHER_MS };
+        let may_come = self.gathering_since.is_none_or(|since| now < since + patience);
         if self.opened > 0 || self.term == 1 || !may_come {
             return self.opened == 0 && self.survivors_are_busy();
         }
@@ -159,6 +160,7 @@ impl Ledger {
     /// Gives up whatever waits for a worker that is no longer there.
     pub(super) fn do_without(&mut self, worker: WorkerId, why: &str, out: &mut Vec<Command>) {
         self.leaving.remove(&worker);
+        self.lingering.remove(&worker);
         let unfinished: Vec<u64> = self
             .attempts
             .iter()
@@ -239,27 +241,35 @@ impl Ledger {
         }
     }
 
+    /// Those who want to go and must not yet: nobody who stays holds the weights, and they can be stored.
+    pub(super) fn last_holders(&self) -> Vec<WorkerId> {
+        let holds = |worker: &Worker| worker.applied == Some(self.step) && self.step > self.durable;
+        let somebody_stays = self.workers.values().any(|worker| holds(worker) && !worker.leaving);
+        if somebody_stays || self.generation.is_some() || self.refusals() > FINAL_CHECKPOINT_ATTEMPTS {
+            return Vec::new();
+        }
+        let leaving = self.workers.iter().filter(|(_, worker)| worker.leaving && holds(worker));
+        leaving.map(|(&worker, _)| worker).collect()
+    }
+
     /// Lets those go who asked for it, between two generations. Whoever alone holds the weights stores them first.
     pub(super) fn dismiss_the_leaving(&mut self, now: u64, out: &mut Vec<Command>) {
         if self.leaving.is_empty() {
             return;
         }
+        let holders = self.last_holders();
+        if !holders.is_empty() && self.may_store(now) {
+            self.start_checkpoint(holders.clone(), out);
+        }
         let member = |id: &WorkerId| self.generation.as_ref().is_some_and(|open| open.rank_of(*id).is_some());
         let leaving: Vec<WorkerId> =
             self.leaving.iter().filter(|id| self.workers.contains_key(id) && !member(id)).copied().collect();
-        let holds = |worker: &Worker| worker.applied == Some(self.step) && self.step > self.durable;
-        let somebody_stays = self.workers.values().any(|worker| holds(worker) && !worker.leaving);
-        let holders: Vec<WorkerId> =
-            leaving.iter().copied().filter(|id| !somebody_stays && holds(&self.workers[id])).collect();
-        let can_store = self.refusals() <= FINAL_CHECKPOINT_ATTEMPTS;
-        if !holders.is_empty() && can_store && self.may_store(now) {
-            self.start_checkpoint(holders.clone(), out);
-        }
         for worker in leaving {
-            let needed = can_store && holders.contains(&worker);
-            if !needed && !self.attempts.values().any(|attempt| attempt.waits_for(worker)) {
+            if !holders.contains(&worker) && !self.attempts.values().any(|attempt| attempt.waits_for(worker))
+            {
                 self.workers.remove(&worker);
                 self.leaving.remove(&worker);
+                self.lingering.remove(&worker);
                 out.push(Command::Dismiss { worker, reason: "it asked to leave".into() });
             }
         }

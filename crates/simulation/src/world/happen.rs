@@ -100,10 +100,7 @@ impl<O: Observer> World<O> {
                     self.tell(term, Event::Tick)?;
                 }
             }
-            Planned::Found { term, step, head, damaged } => {
-                let skipped = if damaged { vec!["a bit was flipped".to_owned()] } else { Vec::new() };
-                self.tell(term, Event::CheckpointFound { step, head, skipped })?;
-            }
+            Planned::Found { term, step, damaged } => self.found(term, step, damaged)?,
             Planned::Start { beside } => self.start(beside)?,
             Planned::Fault(fault) => self.fault(fault)?,
         }
@@ -132,23 +129,37 @@ impl<O: Observer> World<O> {
         self.plan(self.scenario.times.flush, Planned::Flush { term });
         let durable = self.storage.newest().map_or(0, |(step, _)| step);
         self.see(&Seen::Term { term, durable })?;
-        self.look(term)
+        self.look(term);
+        Ok(())
     }
 
     /// A new coordinator reads the newest checkpoint, which takes its time, and may find it damaged.
-    fn look(&mut self, term: u64) -> Result<(), String> {
-        let newest = self.storage.newest().map(|(step, _)| step);
-        let damaged = newest.filter(|_| self.chance(self.scenario.faults.damage * 100));
-        if let Some(step) = damaged {
-            self.storage.set_aside(step);
-            let durable = self.storage.newest().map_or(0, |(step, _)| step);
-            self.see(&Seen::Damaged { step, durable })?;
-        }
-        let (step, head) =
-            self.storage.newest().map_or_else(Default::default, |(step, of)| (step, of.head.clone()));
+    fn look(&mut self, term: u64) {
+        let step = self.storage.newest().map_or(0, |(step, _)| step);
+        let damaged = step > 0 && self.chance(self.scenario.faults.damage * 100);
         let delay = self.draw(|scenario| scenario.times.restore);
-        self.plan(delay, Planned::Found { term, step, head, damaged: damaged.is_some() });
-        Ok(())
+        self.plan(delay, Planned::Found { term, step, damaged });
+    }
+
+    /// It knows now whether that is whole; if it is not, it goes to the one before.
+    fn found(&mut self, term: u64, newest: u64, damaged: bool) -> Result<(), String> {
+        if !self.is_there(term) {
+            return Ok(());
+        }
+        let mut skipped = Vec::new();
+        if damaged {
+            if term < self.storage.terms {
+                return self.taken_over(term);
+            }
+            self.storage.set_aside(newest);
+            skipped.push("a bit was flipped".to_owned());
+        }
+        let found = self.storage.manifests().filter(|&(step, _)| step <= newest).last();
+        let (step, head) = found.map_or_else(Default::default, |(step, of)| (step, of.head.clone()));
+        if damaged {
+            self.see(&Seen::Damaged { step: newest, durable: step })?;
+        }
+        self.tell(term, Event::CheckpointFound { step, head, skipped })
     }
 
     /// The worker's side of a session is over.

@@ -79,7 +79,7 @@ impl<O: Observer> World<O> {
         Ok(Some(written))
     }
 
-    fn taken_over(&mut self, term: u64) -> Result<(), String> {
+    pub(super) fn taken_over(&mut self, term: u64) -> Result<(), String> {
         self.tell(term, Event::TakenOver { reason: "a higher term".to_owned() })
     }
 

@@ -422,6 +422,20 @@ async fn a_failing_service_is_no_reason_to_take_an_older_checkpoint() {
     assert!(matches!(run.checkpoints().newest_verified().await, Err(StoreError::Io { .. })));
 }
 
+#[tokio::test(start_paused = true)]
+async fn bytes_that_break_off_are_asked_for_again_from_there() {
+    let store = Faulty::default();
+    let run = RunStore::at(Location::of(Arc::new(store.clone()), ""));
+    let term = started(&run).await;
+    let manifest = checkpoint(&run, term, 10, 2).await;
+    for reads in [1, 2, 7] {
+        store.break_off(reads);
+        run.checkpoints().verify(&manifest).await.unwrap();
+    }
+    store.break_off(1_000);
+    assert!(matches!(run.checkpoints().verify(&manifest).await, Err(StoreError::Io { .. })));
+}
+
 /// Callers spawn these; a borrow in the wrong place would take that away.
 #[test]
 fn futures_can_move_between_threads() {

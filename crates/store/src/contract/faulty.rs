@@ -4,13 +4,13 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 
 use async_trait::async_trait;
-use futures::StreamExt;
 use futures::stream::BoxStream;
+use futures::{StreamExt, stream};
 use object_store::memory::InMemory;
 use object_store::path::Path;
 use object_store::{
-    CopyOptions, Error, GetOptions, GetResult, ListResult, MultipartUpload, ObjectMeta, ObjectStore,
-    PutMultipartOptions, PutOptions, PutPayload, PutResult, Result,
+    CopyOptions, Error, GetOptions, GetResult, GetResultPayload, ListResult, MultipartUpload, ObjectMeta,
+    ObjectStore, PutMultipartOptions, PutOptions, PutPayload, PutResult, Result,
 };
 
 /// Healthy until it is told otherwise.
@@ -23,6 +23,8 @@ pub struct Faulty {
     lost_answers: Arc<AtomicI64>,
     /// Parts of checkpoints cannot be read, while everything else goes on.
     parts_unreadable: Arc<AtomicBool>,
+    /// Reads of parts whose bytes will break off in the middle.
+    broken_off: Arc<AtomicI64>,
 }
 
 impl Default for Faulty {
@@ -32,6 +34,7 @@ impl Default for Faulty {
             until_crash: Arc::new(AtomicI64::new(i64::MAX)),
             lost_answers: Arc::default(),
             parts_unreadable: Arc::default(),
+            broken_off: Arc::default(),
         }
     }
 }
@@ -57,6 +60,10 @@ impl Faulty {
         self.parts_unreadable.store(true, Ordering::SeqCst);
     }
 
+    pub fn break_off(&self, reads: i64) {
+        self.broken_off.store(reads, Ordering::SeqCst);
+    }
+
     fn alive(&self) -> Result<()> {
         if self.until_crash.load(Ordering::SeqCst) > 0 { Ok(()) } else { Err(failure()) }
     }
@@ -68,6 +75,22 @@ impl Faulty {
     fn answer<T>(&self, done: Result<T>) -> Result<T> {
         if self.lost_answers.fetch_sub(1, Ordering::SeqCst) > 0 { Err(failure()) } else { done }
     }
+}
+
+/// An answer whose second half is missing, with an error in its place or without a word.
+async fn half(mut found: GetResult, error: bool) -> Result<GetResult> {
+    let nothing = GetResultPayload::Stream(stream::empty().boxed());
+    let (range, meta) = (found.range.clone(), found.meta.clone());
+    let payload = std::mem::replace(&mut found.payload, nothing);
+    let bytes =
+        GetResult { payload, range, meta, attributes: Default::default(), extensions: Default::default() };
+    let bytes = bytes.bytes().await?;
+    let first = stream::iter([Ok(bytes.slice(..bytes.len() / 2))]);
+    found.payload = match error {
+        true => GetResultPayload::Stream(first.chain(stream::iter([Err(failure())])).boxed()),
+        false => GetResultPayload::Stream(first.boxed()),
+    };
+    Ok(found)
 }
 
 impl std::fmt::Display for Faulty {
@@ -98,7 +121,14 @@ impl ObjectStore for Faulty {
         if self.parts_unreadable.load(Ordering::SeqCst) && path.as_ref().ends_with(".safetensors") {
             return Err(failure());
         }
-        self.inner.get_opts(path, options).await
+        let found = self.inner.get_opts(path, options).await?;
+        if path.as_ref().ends_with(".safetensors") {
+            let left = self.broken_off.fetch_sub(1, Ordering::SeqCst);
+            if left > 0 {
+                return half(found, left % 2 == 0).await;
+            }
+        }
+        Ok(found)
     }
 
     fn delete_stream(&self, paths: BoxStream<'static, Result<Path>>) -> BoxStream<'static, Result<Path>> {

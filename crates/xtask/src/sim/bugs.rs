@@ -82,8 +82,8 @@ pub const BUGS: &[Bug] = &[
     bug(
         "parts of an attempt that was given up count",
         "state/checkpoints.rs",
-        "            return; // An attempt that was given up; its parts are orphans.\n",
-        "",
+        "attempt.members.len() != of as usize || attempt.members.get(index as usize) != Some(&worker)",
+        "index as usize >= attempt.members.len()",
     ),
     bug(
         "a checkpoint that failed is taken for stored",
@@ -106,8 +106,8 @@ pub const BUGS: &[Bug] = &[
     bug(
         "a run goes back before anybody knows what is stored",
         "state/generations.rs",
-        "if !self.knows_the_newest(held) {",
-        "if false {",
+        " || !self.knows_the_newest(held) {",
+        " {",
     ),
     bug(
         "weights that are at hand are taken for the newest",
