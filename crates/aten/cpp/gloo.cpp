@@ -3,12 +3,20 @@
 #include "guard.h"
 
 #include <ATen/core/Tensor.h>
+#include <ATen/core/ivalue.h>
+#include <atomic>
+#include <condition_variable>
+#include <memory>
 #include <mutex>
 #include <torch/csrc/distributed/c10d/ProcessGroupGloo.hpp>
 
 namespace {
 
 using std::chrono::milliseconds;
+
+// How often and how long a collective is looked at after its connections were closed; as a rule it comes back at once.
+constexpr int LOOKS = 5;
+constexpr milliseconds LOOK{300};
 
 // A failure of the rendezvous itself: the caller's store said no, or a peer never came.
 struct StoreError : std::runtime_error {
@@ -102,6 +110,7 @@ class Group final : public c10d::ProcessGroupGloo {
   // Fails whatever waits on a connection of this group and closes them all, so that the peers notice as well. The
   // contexts are constant after construction and pairs lock themselves: any thread may call this.
   void closeConnections(const std::string& why) {
+    closed_ = true;
     for (auto& context : contexts_) {
       for (int peer = 0; peer < getSize(); ++peer) {
         auto* pair = peer == getRank() ? nullptr : context->getPair(peer).get();
@@ -114,7 +123,51 @@ class Group final : public c10d::ProcessGroupGloo {
       }
     }
   }
+
+  bool isClosed() const {
+    return closed_;
+  }
+
+  // A collective never came back: its thread would be waited for in vain.
+  void abandon() {
+    abandoned_ = true;
+  }
+
+  bool isAbandoned() const {
+    return abandoned_;
+  }
+
+ private:
+  std::atomic<bool> closed_{false};
+  std::atomic<bool> abandoned_{false};
 };
+
+// Waits until a collective is done, one way or another. Gloo forgets whoever waits for a send that its device thread has
+// just taken up for a peer when the connection breaks (Pair::handleRemotePendingRecv, write): nothing that is public wakes
+// it. So a collective whose connections are closed is given up when it does not come back. It waits then, in a thread of
+// its own, and touches no memory any more: between two waits Gloo adds up or copies a megabyte at most. A process that
+// stood still does not take the time for patience: every look is a wait of its own.
+bool comesBack(c10d::Work& work, const Group& group) {
+  struct Done {
+    std::mutex mutex;
+    std::condition_variable changed;
+    bool done = false;
+  };
+  const auto done = std::make_shared<Done>();
+  work.getFuture()->addCallback([done](c10::ivalue::Future&) {
+    const std::lock_guard<std::mutex> lock(done->mutex);
+    done->done = true;
+    done->changed.notify_all();
+  });
+  std::unique_lock<std::mutex> lock(done->mutex);
+  for (int looks = 0; looks < LOOKS;) {
+    if (done->changed.wait_for(lock, LOOK, [&] { return done->done; })) {
+      return true;
+    }
+    looks = group.isClosed() ? looks + 1 : 0;
+  }
+  return false;
+}
 
 // c10d's flight recorder is one for the whole process, and enters a group that it does not know into its map before it
 // takes its lock (libtorch 2.11): two groups that begin their first collectives at once would corrupt it.
@@ -130,6 +183,10 @@ cloze_status collective(Group& group, F&& body) noexcept {
       const std::lock_guard<std::mutex> alone(launching);
       return body();
     }();
+    if (!comesBack(*work, group)) {
+      group.abandon();
+      return cloze::failed(CLOZE_PEER_LOST, "the connections are closed, and Gloo does not come back");
+    }
     work->wait();
     return {CLOZE_OK, nullptr};
   } catch (const gloo::IoException& error) {
@@ -201,5 +258,8 @@ void cloze_gloo_abort(cloze_gloo* gloo) {
 }
 
 void cloze_gloo_free(cloze_gloo* gloo) {
+  if (gloo->group->isAbandoned()) {
+    return; // Whoever destroys it waits for the thread that does not come back. It is left behind, with its thread.
+  }
   cloze::best_effort([&] { delete gloo; });
 }

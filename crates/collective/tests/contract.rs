@@ -258,3 +258,35 @@ fn groups_can_be_formed_again() {
     // Other tests of this process run at the same time; a leak would be three threads and more per generation.
     assert!(threads() < before + 100, "{before} threads became {}", threads());
 }
+
+/// Gloo forgets whoever waits for a send that its device thread has just taken up when the connection breaks. Where that
+/// is cannot be aimed at, so the connection breaks at many moments.
+#[test]
+fn a_peer_that_goes_at_any_moment_holds_nobody_up() {
+    const ROUNDS: u32 = 150;
+    for round in 0..ROUNDS {
+        let store = Arc::new(MemoryStore::new());
+        let aborters = [Aborter::new(), Aborter::new()];
+        let (done, ended) = mpsc::channel();
+        for rank in 0..2 {
+            let (store, aborter, done) = (store.clone(), aborters[rank].clone(), done.clone());
+            thread::spawn(move || {
+                let limit = Duration::from_secs(600);
+                let member = Gloo::connect_with(store, rank, 2, "127.0.0.1", limit, &aborter);
+                let tensor = Tensor::ones([1 << 18], (Kind::Float, Device::Cpu));
+                while let Ok(member) = &member
+                    && member.broadcast(&tensor, 0).is_ok()
+                {}
+                let _ = done.send(rank);
+            });
+        }
+        thread::sleep(Duration::from_micros(5_000 + 97 * u64::from(round)));
+        // One goes; the other is told that it is gone.
+        aborters[1].abort();
+        thread::sleep(Duration::from_millis(2));
+        aborters[0].abort();
+        for _ in 0..2 {
+            ended.recv_timeout(Duration::from_secs(10)).unwrap_or_else(|_| panic!("round {round} hangs"));
+        }
+    }
+}

@@ -381,6 +381,7 @@ impl<O: Observer> World<O> {
         self.sessions += 1;
         self.sessions_with.insert(self.sessions, term);
         (state.session, state.term) = (Some(self.sessions), term);
+        let leaving = state.leaving;
         let prepared = std::mem::replace(&mut state.prepared, true);
         let info = WorkerInfo { name: worker.to_string(), address: String::new(), platform: String::new() };
         self.say(worker, Event::Hello { worker, info });
@@ -389,6 +390,9 @@ impl<O: Observer> World<O> {
         } else {
             let delay = self.draw(|scenario| scenario.times.start);
             self.plan(delay, Planned::Prepared(worker));
+        }
+        if leaving {
+            self.say(worker, Event::Leave { worker });
         }
         self.plan(self.scenario.times.heartbeat, Planned::Heartbeat(worker));
     }

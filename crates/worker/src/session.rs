@@ -26,6 +26,10 @@ use crate::{EngineError, EngineSetup, StepEngine, WorkerError};
 const FIRST_BACK_OFF_MS: u64 = 50;
 const LONGEST_BACK_OFF_MS: u64 = 800;
 
+/// So long whoever wants to go waits for a coordinator that is gone: it may be the last to hold the weights, and can have
+/// them stored.
+const GOODBYE: Duration = Duration::from_secs(10);
+
 /// What a worker is told when it is started.
 #[derive(Clone, Debug)]
 pub struct Options {
@@ -90,7 +94,7 @@ async fn watch_over(progress: &Progress) -> (Duration, v1::Doing) {
 impl Session {
     /// One connection after the other.
     async fn serve(mut self) -> Result<(), WorkerError> {
-        let (mut since, mut attempts) = (Instant::now(), 0);
+        let (mut since, mut attempts, mut leaving_since) = (Instant::now(), 0, None);
         loop {
             let reason = match self.once().await {
                 Ok(Ended::Over) => return self.join().await,
@@ -107,9 +111,16 @@ impl Session {
                 return Err(WorkerError::NoCoordinator { url: self.options.coordinator.clone(), reason });
             }
             let mut leave = self.leave.clone();
+            let leaves = *leave.borrow();
+            if leaves {
+                let since = *leaving_since.get_or_insert_with(Instant::now);
+                if self.member.is_none() || since.elapsed() > GOODBYE {
+                    return Ok(());
+                }
+            }
             tokio::select! {
                 () = tokio::time::sleep(back_off) => {}
-                Ok(_) = leave.wait_for(|&leave| leave) => return Ok(()),
+                Ok(_) = leave.wait_for(|&leave| leave), if !leaves => continue,
             }
             attempts += 1;
         }
@@ -303,7 +314,8 @@ impl Session {
     ) -> Result<Ended, WorkerError> {
         let mut heartbeat = tokio::time::interval(Duration::from_millis(welcome.heartbeat_ms.max(10)));
         heartbeat.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
-        let (mut leave, mut leaving) = (self.leave.clone(), false);
+        // Nobody lets go who may hold what others need: first it says what it holds.
+        let (mut leave, mut prepared, mut leaving) = (self.leave.clone(), false, false);
         let (interrupt, progress) = (self.interrupt.clone(), self.progress.clone());
         let running = self.member.as_mut().ok_or_else(broken_thread)?;
         loop {
@@ -336,11 +348,12 @@ impl Session {
                 }
                 Some(outgoing) = running.outbox.recv() => outgoing,
                 _ = heartbeat.tick() => worker_message::Kind::Heartbeat(progress.heartbeat()),
-                Ok(_) = leave.wait_for(|&leave| leave), if !leaving => {
+                Ok(_) = leave.wait_for(|&leave| leave), if prepared && !leaving => {
                     leaving = true;
                     worker_message::Kind::Leave(v1::Leave {})
                 }
             };
+            prepared |= matches!(outgoing, worker_message::Kind::Prepared(_));
             if to_coordinator.send(message(outgoing)).await.is_err() {
                 return Ok(Ended::Lost("it closed the session".into()));
             }

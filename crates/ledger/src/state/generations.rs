@@ -36,7 +36,7 @@ impl Ledger {
         if !held && self.step != self.durable {
             // Somebody who fell behind may still hold more than the checkpoint.
             let behind =
-                ready.iter().filter_map(|id| self.workers[id].applied).filter(|&held| held < self.step);
+                self.workers.values().filter_map(|worker| worker.applied).filter(|&held| held < self.step);
             let (best, lost) = (behind.fold(self.durable, u64::max), self.step);
             self.step = best;
             let from = if best == self.durable { "the checkpoint of " } else { "" };
@@ -44,6 +44,9 @@ impl Ledger {
                 "no worker holds the weights any more: back to {from}step {best}, {} steps are redone",
                 lost - best
             )));
+            if !self.last_holders().is_empty() {
+                return; // Whoever holds them wants to go, and stores them first.
+            }
         }
         let holds = |id: &WorkerId| self.workers[id].applied == Some(self.step);
         let (mut members, others): (Vec<_>, Vec<_>) = ready.into_iter().partition(holds);

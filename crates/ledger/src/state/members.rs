@@ -252,19 +252,38 @@ impl Ledger {
         leaving.map(|(&worker, _)| worker).collect()
     }
 
+    /// Whether the run may have to go back to what this worker holds: nobody holds the weights of the last committed step, or
+    /// newer ones than it does.
+    fn is_best(&self, worker: WorkerId) -> bool {
+        let held = self.workers.get(&worker).and_then(|worker| worker.applied);
+        let best = self.workers.values().filter_map(|worker| worker.applied).max();
+        let can_store = self.refusals() <= FINAL_CHECKPOINT_ATTEMPTS;
+        self.generation.is_none()
+            && can_store
+            && held == best
+            && held < Some(self.step)
+            && held > Some(self.durable)
+    }
+
     /// Lets those go who asked for it, between two generations. Whoever alone holds the weights stores them first.
     pub(super) fn dismiss_the_leaving(&mut self, now: u64, out: &mut Vec<Command>) {
         if self.leaving.is_empty() {
             return;
         }
+        // Those who come next may hold more, or account for weights that nobody here can account for.
+        let gathering =
+            self.opened == 0 && self.gathering_since.is_some_and(|since| now < since + REGATHER_MS);
         let holders = self.last_holders();
-        if !holders.is_empty() && self.may_store(now) {
+        if !holders.is_empty() && !gathering && self.may_store(now) {
             self.start_checkpoint(holders.clone(), out);
         }
         let member = |id: &WorkerId| self.generation.as_ref().is_some_and(|open| open.rank_of(*id).is_some());
         let leaving: Vec<WorkerId> =
             self.leaving.iter().filter(|id| self.workers.contains_key(id) && !member(id)).copied().collect();
         for worker in leaving {
+            if (gathering && self.workers[&worker].applied > Some(self.durable)) || self.is_best(worker) {
+                continue;
+            }
             if !holders.contains(&worker) && !self.attempts.values().any(|attempt| attempt.waits_for(worker))
             {
                 self.workers.remove(&worker);

@@ -2,6 +2,7 @@
 
 pub mod checkpoints;
 pub mod exactly_once;
+pub mod farewells;
 pub mod further_back;
 pub mod generations;
 pub mod kept;
@@ -26,6 +27,7 @@ impl Judge {
         Judge(vec![
             Box::new(terms::Terms::default()),
             Box::new(further_back::FurtherBack::default()),
+            Box::new(farewells::Farewells::new(settings)),
             Box::new(each_term(generations::Generations::new(settings))),
             Box::new(kept::Kept::default()),
             Box::new(leases::Leases::new(settings)),
