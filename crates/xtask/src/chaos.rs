@@ -32,6 +32,9 @@ pub struct ChaosArgs {
     /// Workers that are kept alive
     #[arg(long, value_name = "N", default_value_t = 3, value_parser = clap::value_parser!(u32).range(2..))]
     workers: u32,
+    /// Run the programs of the dev profile, which are quicker to build
+    #[arg(long)]
+    dev: bool,
     /// Also write what was measured as JSON
     #[arg(long, value_name = "FILE")]
     out: Option<PathBuf>,
@@ -89,9 +92,11 @@ const MEASURED: [Disturbance; 3] =
 /// Trains undisturbed, then disturbed, and compares.
 pub fn run(root: &Path, arguments: &ChaosArgs) -> Outcome<()> {
     setup::run(root, false)?;
-    run_command(shell::cargo(root).args(["build", "--release", "--locked", "--bin", "cloze"]))?;
-    run_command(shell::cargo(root).args(["build", "--release", "--locked", "--package", "engine"]))?;
-    let place = Place { root: root.to_path_buf(), cloze: root.join("target/release/cloze") };
+    let (profile, folder) = if arguments.dev { ("dev", "debug") } else { ("release", "release") };
+    for program in [["--bin", "cloze"], ["--package", "engine"]] {
+        run_command(shell::cargo(root).args(["build", "--locked", "--profile", profile]).args(program))?;
+    }
+    let place = Place { root: root.to_path_buf(), cloze: root.join("target").join(folder).join("cloze") };
     place.prepare()?;
     let begun = Instant::now();
     place.train("calibration", CALIBRATION)?;
@@ -397,7 +402,7 @@ impl<'a> Chaos<'a> {
         let counts: BTreeMap<String, u64> =
             self.counts.iter().map(|(what, count)| (format!("{what:?}"), *count)).collect();
         json!({
-            "benchmark": "chaos", "seed": arguments.seed, "steps": steps, "workers": arguments.workers,
+            "benchmark": "chaos", "seed": arguments.seed, "dev_profile": arguments.dev, "steps": steps, "workers": arguments.workers,
             "machine": crate::bench::facts::machine(), "project": crate::bench::facts::project(&self.place.root),
             "disturbances": counts, "seconds_to_next_commit": {
                 "worker_killed": seconds(Disturbance::KillWorker),
