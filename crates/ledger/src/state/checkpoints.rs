@@ -355,6 +355,32 @@ mod tests {
     }
 
     #[test]
+    fn whoever_fell_behind_and_is_alone_stores_what_it_holds_and_may_go() {
+        let mut ledger = run(100);
+        // Before it hears of the commit, its connection is gone.
+        ledger.handle(2, Event::Lost { worker: WORKER, reason: "cut off".into() });
+        let info = WorkerInfo { name: String::new(), address: String::new(), platform: String::new() };
+        ledger.handle(3, ready(1));
+        ledger.step = 2;
+        ledger.handle(4, Event::Hello { worker: WORKER, info });
+        let (tail, since) = (ledger.tail.clone(), Opening { term: 1, generation: 1 });
+        ledger.handle(4, Event::Prepared { worker: WORKER, applied: Some(1), since, tail });
+        assert_eq!(checkpoints(&ledger.handle(5, Event::Leave { worker: WORKER })), [0; 0]);
+        let later = 5 + super::super::REGATHER_MS;
+        assert_eq!(checkpoints(&ledger.handle(later, Event::Tick)), [1]);
+        let part = PartReport {
+            name: "part".into(),
+            size: 1,
+            checksum: String::new(),
+            tensors: Vec::new(),
+            state_digest: String::new(),
+        };
+        ledger.handle(later, Event::PartStored { worker: WORKER, step: 1, of: 1, index: 0, part });
+        let commands = ledger.handle(later, Event::CheckpointStored { step: 1 });
+        assert!(matches!(commands.last(), Some(Command::Dismiss { .. })), "{commands:?}");
+    }
+
+    #[test]
     fn one_attempt_is_refused_once_and_the_next_waits_for_whoever_is_still_at_it() {
         let mut ledger = Ledger { settings: Settings { max_workers: 2, ..run(100).settings }, ..run(100) };
         let other = WorkerId(2);

@@ -1,5 +1,6 @@
 //! Generations: opened with whoever is there, committed step by step, closed when a member is lost.
 
+use super::members::NOBODY;
 use super::{Attempt, FAILURE_GRACE_MS, FAILURES_BEFORE_GIVING_UP, Ledger, Phase, REGATHER_MS, Worker};
 use crate::{Command, Ending, Generation, Next, Record, StateSource, StepReport, WorkerId};
 
@@ -41,7 +42,7 @@ impl Ledger {
             self.step = best;
             let from = if best == self.durable { "the checkpoint of " } else { "" };
             out.push(Command::Notice(format!(
-                "no worker holds the weights any more: back to {from}step {best}, {} steps are redone",
+                "{NOBODY}: back to {from}step {best}, {} steps are redone",
                 lost - best
             )));
             if !self.last_holders().is_empty() {

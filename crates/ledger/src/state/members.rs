@@ -5,6 +5,9 @@ use std::collections::BTreeSet;
 use super::{FINAL_CHECKPOINT_ATTEMPTS, Ledger, Pace, REGATHER_MS, SURVIVORS_MS, Worker};
 use crate::{Command, Doing, Opening, Progress, Record, Tail, WorkerId, WorkerInfo};
 
+/// Why the run goes back.
+pub(super) const NOBODY: &str = "no worker holds the weights any more";
+
 impl Ledger {
     pub(super) fn hello(&mut self, now: u64, worker: WorkerId, info: WorkerInfo, out: &mut Vec<Command>) {
         if self.workers.contains_key(&worker) {
@@ -265,6 +268,21 @@ impl Ledger {
             && held > Some(self.durable)
     }
 
+    /// Nobody is left who could go on, and whoever wants to go fell behind: that is what there is to store.
+    fn go_back_to_the_last(&mut self, now: u64, out: &mut Vec<Command>) {
+        let alone = self.workers.values().all(|worker| worker.leaving || !worker.prepared);
+        let best = self.leaving.iter().copied().find(|&worker| self.is_best(worker));
+        let held = best.and_then(|worker| self.workers[&worker].applied).filter(|_| alone);
+        if let Some(held) = held {
+            if now < *self.missing_since.get_or_insert(now) + REGATHER_MS {
+                return;
+            }
+            let lost = self.step - held;
+            out.push(Command::Notice(format!("{NOBODY}: back to step {held}, {lost} steps are redone")));
+            self.step = held;
+        }
+    }
+
     /// Lets those go who asked for it, between two generations. Whoever alone holds the weights stores them first.
     pub(super) fn dismiss_the_leaving(&mut self, now: u64, out: &mut Vec<Command>) {
         if self.leaving.is_empty() {
@@ -273,6 +291,9 @@ impl Ledger {
         // Those who come next may hold more, or account for weights that nobody here can account for.
         let gathering =
             self.opened == 0 && self.gathering_since.is_some_and(|since| now < since + REGATHER_MS);
+        if !gathering {
+            self.go_back_to_the_last(now, out);
+        }
         let holders = self.last_holders();
         if !holders.is_empty() && !gathering && self.may_store(now) {
             self.start_checkpoint(holders.clone(), out);
@@ -363,7 +384,7 @@ mod tests {
         // One that knows nothing newer goes, and stores what it holds.
         let nothing = Tail { term: 1, first: 2, records: Vec::new() };
         comes(&mut ledger, leaving, Some(1), Opening { term: 1, generation: 1 }, nothing);
-        ledger.handle(0, Event::Leave { worker: leaving });
+        ledger.handle(REGATHER_MS, Event::Leave { worker: leaving });
         let part = PartReport {
             name: "part".into(),
             size: 1,
@@ -371,12 +392,12 @@ mod tests {
             tensors: Vec::new(),
             state_digest: String::new(),
         };
-        ledger.handle(1, Event::PartStored { worker: leaving, step: 1, of: 1, index: 0, part });
+        ledger.handle(REGATHER_MS, Event::PartStored { worker: leaving, step: 1, of: 1, index: 0, part });
         // Before the checkpoint can be seen, another one comes and knows more.
         let more = vec![opened(2, 1, &[keeper]), committed(2, 1)];
         let tail = Tail { term: 1, first: 2, records: more.clone() };
         comes(&mut ledger, keeper, Some(2), Opening { term: 1, generation: 2 }, tail);
-        let mut commands = ledger.handle(2, Event::CheckpointStored { step: 1 });
+        let mut commands = ledger.handle(REGATHER_MS, Event::CheckpointStored { step: 1 });
         let nothing = Tail { term: 0, first: 0, records: Vec::new() };
         commands.extend(comes(&mut ledger, WorkerId(3), None, Opening::default(), nothing));
         let recorded: Vec<Record> = commands
