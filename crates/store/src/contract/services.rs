@@ -19,19 +19,22 @@ const BUCKET: &str = "runs";
 /// How long a service may take to start.
 const PATIENCE: Duration = Duration::from_secs(60);
 
+/// Makes a client of a service.
+type Client = Box<dyn Fn() -> Arc<dyn ObjectStore> + Send + Sync>;
+
 /// A service that runs, or why it does not.
 pub struct Service {
     pub name: &'static str,
-    store: Result<Arc<dyn ObjectStore>, String>,
+    client: Result<Client, String>,
 }
 
 impl Service {
-    /// A place of its own for a test.
+    /// A place of its own for a test, and a client: its connections end with the test's runtime.
     pub fn place(&self) -> Result<Location, &str> {
         static TESTS: AtomicU64 = AtomicU64::new(0);
         let test = TESTS.fetch_add(1, Ordering::Relaxed);
-        let store = self.store.as_ref().map_err(String::as_str)?;
-        Ok(Location::of(store.clone(), &format!("test-{test}/run with a space")))
+        let client = self.client.as_ref().map_err(String::as_str)?;
+        Ok(Location::of(client(), &format!("test-{test}/run with a space")))
     }
 }
 
@@ -40,30 +43,31 @@ pub fn all() -> &'static [Service] {
     static ALL: OnceLock<Vec<Service>> = OnceLock::new();
     ALL.get_or_init(|| {
         vec![
-            Service { name: "s3s-fs", store: Ok(s3(&s3s(Dialect::S3), ACCESS_KEY, SECRET_KEY)) },
-            Service { name: "s3s-fs in Google's dialect", store: Ok(google(&s3s(Dialect::Google))) },
-            Service { name: "moto", store: moto() },
-            Service { name: "Azurite", store: azurite() },
+            Service { name: "s3s-fs", client: Ok(s3(s3s(Dialect::S3), ACCESS_KEY, SECRET_KEY)) },
+            Service { name: "s3s-fs in Google's dialect", client: Ok(google(&s3s(Dialect::Google))) },
+            Service { name: "moto", client: moto() },
+            Service { name: "Azurite", client: azurite() },
         ]
     })
 }
 
 /// An S3 server that takes every conditional write, as older ones do.
 pub fn without_conditions() -> Location {
-    Location::of(s3(&s3s(Dialect::Unconditional), ACCESS_KEY, SECRET_KEY), "run")
+    Location::of(s3(s3s(Dialect::Unconditional), ACCESS_KEY, SECRET_KEY)(), "run")
 }
 
-fn s3(endpoint: &str, key: &str, secret: &str) -> Arc<dyn ObjectStore> {
+fn s3(endpoint: String, key: &str, secret: &str) -> Client {
     let builder =
         AmazonS3Builder::new().with_endpoint(endpoint).with_allow_http(true).with_bucket_name(BUCKET);
     let builder = builder.with_access_key_id(key).with_secret_access_key(secret).with_region("us-east-1");
-    Arc::new(builder.build().unwrap())
+    Box::new(move || Arc::new(builder.clone().build().unwrap()))
 }
 
-fn google(endpoint: &str) -> Arc<dyn ObjectStore> {
+fn google(endpoint: &str) -> Client {
     let builder = GoogleCloudStorageBuilder::new().with_base_url(endpoint).with_bucket_name(BUCKET);
     let builder = builder.with_service_account_key(faulty_s3::GOOGLE_KEY);
-    Arc::new(builder.with_client_options(ClientOptions::new().with_allow_http(true)).build().unwrap())
+    let builder = builder.with_client_options(ClientOptions::new().with_allow_http(true));
+    Box::new(move || Arc::new(builder.clone().build().unwrap()))
 }
 
 /// Where it listens.
@@ -86,7 +90,7 @@ fn s3s(dialect: Dialect) -> String {
 }
 
 /// Its process ends with its input, that is with this one, however that ends.
-fn moto() -> Result<Arc<dyn ObjectStore>, String> {
+fn moto() -> Result<Client, String> {
     const SCRIPT: &str = "
 import os, sys, logging
 import boto3
@@ -105,10 +109,10 @@ os._exit(0)
     let url = started(Command::new(python).args(["-c", SCRIPT]), "http://").map_err(|reason| {
         format!("moto does not start ({reason}); `cargo xtask setup --reference` installs it")
     })?;
-    Ok(s3(&url, "cloze", "secret"))
+    Ok(s3(url, "cloze", "secret"))
 }
 
-fn azurite() -> Result<Arc<dyn ObjectStore>, String> {
+fn azurite() -> Result<Client, String> {
     // The account and key that every Azurite has; they are in its documentation.
     const ACCOUNT: &str = "devstoreaccount1";
     const KEY: &str =
@@ -142,7 +146,7 @@ require('azurite/dist/src/blob/main.js');
     let builder =
         MicrosoftAzureBuilder::new().with_account(ACCOUNT).with_access_key(KEY).with_allow_http(true);
     let builder = builder.with_endpoint(format!("{url}/{ACCOUNT}")).with_container_name(BUCKET);
-    Ok(Arc::new(builder.build().unwrap()))
+    Ok(Box::new(move || Arc::new(builder.clone().build().unwrap())))
 }
 
 fn venv() -> PathBuf {
