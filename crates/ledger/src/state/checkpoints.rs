@@ -244,6 +244,18 @@ mod tests {
         commands.iter().filter_map(step).collect()
     }
 
+    /// The only part of a checkpoint is stored.
+    fn stored(step: u64) -> Event {
+        let part = PartReport {
+            name: "part".into(),
+            size: 1,
+            checksum: String::new(),
+            tensors: Vec::new(),
+            state_digest: String::new(),
+        };
+        Event::PartStored { worker: WORKER, step, of: 1, index: 0, part }
+    }
+
     fn opened(commands: &[Command]) -> bool {
         commands.iter().any(|command| matches!(command, Command::Open { .. }))
     }
@@ -336,16 +348,8 @@ mod tests {
             let commands = ledger.handle(now, Event::Tick);
             assert!(commands.is_empty(), "{commands:?}");
         }
-        let part = PartReport {
-            name: "part".into(),
-            size: 1,
-            checksum: String::new(),
-            tensors: Vec::new(),
-            state_digest: String::new(),
-        };
         let mut store = |step| {
-            let part = part.clone();
-            ledger.handle(60_000, Event::PartStored { worker: WORKER, step, of: 1, index: 0, part });
+            ledger.handle(60_000, stored(step));
             ledger.handle(60_000, Event::CheckpointStored { step })
         };
         assert_eq!(checkpoints(&store(2)), [3]);
@@ -368,14 +372,7 @@ mod tests {
         assert_eq!(checkpoints(&ledger.handle(5, Event::Leave { worker: WORKER })), [0; 0]);
         let later = 5 + super::super::REGATHER_MS;
         assert_eq!(checkpoints(&ledger.handle(later, Event::Tick)), [1]);
-        let part = PartReport {
-            name: "part".into(),
-            size: 1,
-            checksum: String::new(),
-            tensors: Vec::new(),
-            state_digest: String::new(),
-        };
-        ledger.handle(later, Event::PartStored { worker: WORKER, step: 1, of: 1, index: 0, part });
+        ledger.handle(later, stored(1));
         let commands = ledger.handle(later, Event::CheckpointStored { step: 1 });
         assert!(matches!(commands.last(), Some(Command::Dismiss { .. })), "{commands:?}");
     }
