@@ -14,7 +14,7 @@ pub use record::Segment;
 
 const IDENTITY: &str = "run.json";
 const PLAN: &str = "plan.toml";
-const TERMS: &str = "terms";
+const TERMS: Series = Series { first: 1, folder: "terms", before: "term-", digits: 6, after: ".json" };
 const EVALUATIONS: &str = "evaluations";
 
 /// How often a claim may lose against others: each time somebody else has started, so more is a cluster gone
@@ -52,6 +52,34 @@ pub struct Claim {
 pub struct Packing {
     /// One list per variant, with one number per block.
     pub counts: Vec<Vec<u32>>,
+}
+
+/// Objects that are numbered as they are written, each once the one before is there.
+struct Series {
+    first: u64,
+    folder: &'static str,
+    before: &'static str,
+    digits: usize,
+    after: &'static str,
+}
+
+impl Series {
+    fn name(&self, number: u64) -> String {
+        let Series { folder, before, digits, after, .. } = self;
+        format!("{folder}/{before}{number:0digits$}{after}")
+    }
+
+    /// The numbers in names, in order.
+    fn numbers(&self, names: impl Iterator<Item = String>) -> Vec<u64> {
+        let number = |name: String| {
+            let name = name.strip_prefix(self.folder)?.strip_prefix('/')?;
+            name.strip_prefix(self.before)?.strip_suffix(self.after)?.parse().ok()
+        };
+        let mut numbers: Vec<u64> = names.filter_map(number).collect();
+        // Names are in the order of their letters, which is another one beyond the padding.
+        numbers.sort_unstable();
+        numbers
+    }
 }
 
 /// A term object. The claim is random, so that a claimer knows its own.
@@ -148,14 +176,14 @@ impl RunStore {
         for _ in 0..CLAIMS {
             let term = Term(self.current_term().await?.0 + 1);
             let object = json(&TermObject { term, claim: nonce.clone(), version: &claim.version });
-            let name = term_name(term);
+            let name = TERMS.name(term.0);
             match retry(&name, || self.at.put_once(&name, object.clone())).await {
                 Err(StoreError::Fenced { .. }) => {}
                 done => return done.map(|()| term),
             }
         }
         Err(StoreError::Fenced {
-            place: self.at.place(TERMS),
+            place: self.at.place(TERMS.folder),
             reason: "other coordinators keep taking the run; stop all but one".into(),
         })
     }
@@ -165,8 +193,7 @@ impl RunStore {
     /// # Errors
     /// [`StoreError::Io`].
     pub async fn current_term(&self) -> Result<Term, StoreError> {
-        let terms = self.numbered(TERMS, "term-", ".json").await?;
-        Ok(Term(terms.last().copied().unwrap_or(0)))
+        Ok(Term(self.next_of(&TERMS).await? - 1))
     }
 
     /// Whether this term is still the highest. Terms are taken one after the other, so one request tells.
@@ -174,7 +201,7 @@ impl RunStore {
     /// # Errors
     /// [`StoreError::Fenced`] if it is not.
     pub async fn check_term(&self, term: Term) -> Result<(), StoreError> {
-        let next = term_name(Term(term.0 + 1));
+        let next = TERMS.name(term.0 + 1);
         match retry(&next, || self.at.size(&next)).await? {
             None => Ok(()),
             Some(_) => Err(StoreError::Fenced {
@@ -281,7 +308,7 @@ impl RunStore {
             retry(name, || to.at.put(name, bytes.clone())).await?;
         }
         // Terms go on from there: the record's segments are of earlier ones.
-        let term = term_name(self.current_term().await?);
+        let term = TERMS.name(self.current_term().await?.0);
         let bytes = retry(&term, || self.at.get(&term)).await?;
         retry(&term, || to.at.put(&term, bytes.clone())).await?;
         for segment in record {
@@ -303,27 +330,42 @@ impl RunStore {
         })
     }
 
-    /// The numbers in the names of objects in a folder, in order.
-    async fn numbered(&self, folder: &str, before: &str, after: &str) -> Result<Vec<u64>, StoreError> {
-        let found = retry(folder, || self.at.list(folder)).await?;
-        Ok(numbers(found.into_iter().map(|(name, _)| name), folder, before, after))
+    /// The numbers of the objects of a series, in order: those that a listing shows, and those behind them, of which an
+    /// old listing knows nothing.
+    async fn numbered(&self, series: &Series) -> Result<Vec<u64>, StoreError> {
+        let found = retry(series.folder, || self.at.list(series.folder)).await?;
+        let mut numbers = series.numbers(found.into_iter().map(|(name, _)| name));
+        let next = numbers.last().map_or(series.first, |last| last + 1);
+        numbers.extend(next..self.end_of(series, next).await?);
+        Ok(numbers)
     }
-}
 
-/// The numbers in names, in order.
-fn numbers(names: impl Iterator<Item = String>, folder: &str, before: &str, after: &str) -> Vec<u64> {
-    let number = |name: String| {
-        let name = name.strip_prefix(folder)?.strip_prefix('/')?;
-        name.strip_prefix(before)?.strip_suffix(after)?.parse().ok()
-    };
-    let mut numbers: Vec<u64> = names.filter_map(number).collect();
-    // Names are in the order of their letters, which is another one beyond the padding.
-    numbers.sort_unstable();
-    numbers
-}
+    /// The number behind the last one of a series.
+    async fn next_of(&self, series: &Series) -> Result<u64, StoreError> {
+        Ok(self.numbered(series).await?.last().map_or(series.first, |last| last + 1))
+    }
 
-fn term_name(term: Term) -> String {
-    format!("{TERMS}/term-{:06}.json", term.0)
+    /// The number behind the last one of a series of which everything before `next` is there. Asks for objects and not
+    /// for a listing: usually for one, and for a few more if `next` is far from the end.
+    async fn end_of(&self, series: &Series, next: u64) -> Result<u64, StoreError> {
+        let is_there = async |number| {
+            let name = series.name(number);
+            retry(&name, || self.at.size(&name)).await.map(|size| size.is_some())
+        };
+        let (mut end, mut stride) = (next, 1);
+        while is_there(end + stride - 1).await? {
+            end += stride;
+            stride *= 2;
+        }
+        // Everything before `end` is there, and what is `stride` further is not.
+        while stride > 1 {
+            stride /= 2;
+            if is_there(end + stride - 1).await? {
+                end += stride;
+            }
+        }
+        Ok(end)
+    }
 }
 
 fn evaluation_name(step: u64) -> String {

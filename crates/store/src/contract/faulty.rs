@@ -1,11 +1,12 @@
 //! A store in memory that fails on purpose. Knows nothing of what is kept in it.
 
-use std::sync::Arc;
+use std::collections::HashSet;
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
+use std::sync::{Arc, OnceLock};
 
 use async_trait::async_trait;
 use futures::stream::BoxStream;
-use futures::{StreamExt, stream};
+use futures::{StreamExt, TryStreamExt, stream};
 use object_store::memory::InMemory;
 use object_store::path::Path;
 use object_store::{
@@ -25,6 +26,8 @@ pub struct Faulty {
     parts_unreadable: Arc<AtomicBool>,
     /// Reads of parts whose bytes will break off in the middle.
     broken_off: Arc<AtomicI64>,
+    /// The only objects that listings still show.
+    listed: Arc<OnceLock<HashSet<Path>>>,
 }
 
 impl Default for Faulty {
@@ -35,6 +38,7 @@ impl Default for Faulty {
             lost_answers: Arc::default(),
             parts_unreadable: Arc::default(),
             broken_off: Arc::default(),
+            listed: Arc::default(),
         }
     }
 }
@@ -62,6 +66,12 @@ impl Faulty {
 
     pub fn break_off(&self, reads: i64) {
         self.broken_off.store(reads, Ordering::SeqCst);
+    }
+
+    /// From now on a listing shows what is there now.
+    pub async fn freeze_listings(&self) {
+        let now: Vec<_> = self.inner.list(None).map_ok(|meta| meta.location).try_collect().await.unwrap();
+        self.listed.set(now.into_iter().collect()).unwrap();
     }
 
     fn alive(&self) -> Result<()> {
@@ -140,7 +150,14 @@ impl ObjectStore for Faulty {
 
     fn list(&self, prefix: Option<&Path>) -> BoxStream<'static, Result<ObjectMeta>> {
         match self.alive() {
-            Ok(()) => self.inner.list(prefix),
+            Ok(()) => {
+                let listed = self.listed.clone();
+                let shown = move |meta: &ObjectMeta| {
+                    listed.get().is_none_or(|listed| listed.contains(&meta.location))
+                };
+                let found = self.inner.list(prefix);
+                found.try_filter(move |meta| std::future::ready(shown(meta))).boxed()
+            }
             Err(error) => futures::stream::once(async { Err(error) }).boxed(),
         }
     }

@@ -226,3 +226,33 @@ async fn a_write_whose_answer_was_lost_is_not_taken_for_somebody_elses() {
     store.restart();
     assert_eq!(run.next_segment().await.unwrap(), 1);
 }
+
+#[tokio::test]
+async fn what_an_old_listing_does_not_show_is_there_all_the_same() {
+    for (before, after) in [(0, 0), (0, 1), (0, 21), (1, 1), (3, 6), (4, 13)] {
+        let store = Faulty::default();
+        let run = RunStore::at(Location::of(Arc::new(store.clone()), ""));
+        let first = run.claim(&claim("recipe")).await.unwrap();
+        for number in 0..before {
+            append(&run, first, number, "{}\n").await.unwrap();
+        }
+        store.freeze_listings().await;
+        let second = run.claim(&claim("recipe")).await.unwrap();
+        assert_eq!((second, run.current_term().await.unwrap()), (Term(2), Term(2)));
+        for number in before..before + after {
+            append(&run, second, number, "{}\n").await.unwrap();
+        }
+        let end = before + after;
+        assert_eq!(run.next_segment().await.unwrap(), end);
+        assert_eq!(run.ledger().await.unwrap().len() as u64, end);
+        for known in 0..end {
+            assert_eq!(run.ledger_end(known).await.unwrap().len() as u64, end, "{known} known");
+        }
+        let segments = run.segments().await.unwrap();
+        assert_eq!(
+            segments.iter().map(|(number, _)| *number).collect::<Vec<_>>(),
+            (0..end).collect::<Vec<_>>()
+        );
+        assert!(segments.iter().all(|(_, segment)| segment.is_ok()));
+    }
+}

@@ -6,13 +6,12 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use xxhash_rust::xxh3::xxh3_128;
 
-use super::{RunStore, Term, json, numbers, text};
+use super::{RunStore, Series, Term, json, text};
 use crate::StoreError;
 use crate::retry::retry;
 
-const LEDGER: &str = "ledger";
-const BEFORE: &str = "segment-";
-const AFTER: &str = ".jsonl";
+const SEGMENTS: Series =
+    Series { first: 0, folder: "ledger", before: "segment-", digits: 8, after: ".jsonl" };
 /// Small objects that are read at a time.
 const READS: usize = 16;
 
@@ -48,7 +47,7 @@ struct Head {
 
 impl Segment {
     pub(super) fn name(&self) -> String {
-        name(self.number)
+        SEGMENTS.name(self.number)
     }
 
     /// The segment as a file: its first line, then its lines.
@@ -76,8 +75,7 @@ impl RunStore {
     /// # Errors
     /// [`StoreError::Io`].
     pub async fn next_segment(&self) -> Result<u64, StoreError> {
-        let segments = self.numbered(LEDGER, BEFORE, AFTER).await?;
-        Ok(segments.last().map_or(0, |last| last + 1))
+        self.next_of(&SEGMENTS).await
     }
 
     /// Appends a segment, which must be the next one. Appending the same again is no error. The lines are durable when
@@ -96,7 +94,7 @@ impl RunStore {
     /// # Errors
     /// If they cannot be listed.
     pub async fn segments(&self) -> Result<Vec<(u64, Result<Segment, StoreError>)>, StoreError> {
-        let numbers = self.numbered(LEDGER, BEFORE, AFTER).await?;
+        let numbers = self.numbered(&SEGMENTS).await?;
         let segment = |number| async move { (number, self.segment(number).await) };
         Ok(stream::iter(numbers).map(segment).buffered(READS).collect().await)
     }
@@ -117,7 +115,7 @@ impl RunStore {
     /// As [`RunStore::ledger`], for the segments that are read.
     pub async fn ledger_end(&self, known: u64) -> Result<Vec<Segment>, StoreError> {
         let end = match self.listed_after(known.saturating_sub(2)).await?.last() {
-            Some(last) => last + 1,
+            Some(last) => self.end_of(&SEGMENTS, last + 1).await?,
             None => self.next_segment().await?,
         };
         let (mut first, mut segments) = (end, Vec::new());
@@ -137,9 +135,9 @@ impl RunStore {
 
     /// The numbers of the segments after number `after` that are there.
     async fn listed_after(&self, after: u64) -> Result<Vec<u64>, StoreError> {
-        let name = name(after);
-        let found = retry(LEDGER, || self.at.list_after(LEDGER, &name)).await?;
-        Ok(numbers(found.into_iter(), LEDGER, BEFORE, AFTER))
+        let name = SEGMENTS.name(after);
+        let found = retry(&name, || self.at.list_after(SEGMENTS.folder, &name)).await?;
+        Ok(SEGMENTS.numbers(found.into_iter()))
     }
 
     /// The segments with these numbers, all of which must be there.
@@ -167,7 +165,7 @@ impl RunStore {
     }
 
     async fn segment(&self, number: u64) -> Result<Segment, StoreError> {
-        let name = name(number);
+        let name = SEGMENTS.name(number);
         let bytes = retry(&name, || self.at.get(&name)).await?;
         self.parse_segment(number, text(self.at.place(&name), &bytes)?)
     }
@@ -193,10 +191,6 @@ impl RunStore {
     }
 
     fn broken(&self, segment: u64, reason: String) -> StoreError {
-        StoreError::Damaged { place: self.at.place(&name(segment)), reason }
+        StoreError::Damaged { place: self.at.place(&SEGMENTS.name(segment)), reason }
     }
-}
-
-fn name(number: u64) -> String {
-    format!("{LEDGER}/{BEFORE}{number:08}{AFTER}")
 }
