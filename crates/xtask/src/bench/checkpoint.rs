@@ -62,8 +62,11 @@ pub fn run(root: &Path, arguments: &CheckpointArgs) -> Outcome<()> {
     place.prepare()?;
     let mut measured = Vec::new();
     for (model, settings) in &MODELS[..if arguments.quick { 1 } else { MODELS.len() }] {
+        // One run without checkpoints: what it takes is not theirs. It ends with one, which is not looked at.
+        let without = place.watched(model, settings, "local", STEPS + 1)?.0.memory_at(STEPS);
         for storage in ["local", "s3"] {
-            let found = place.measure(model, settings, storage)?;
+            let (watched, bytes) = place.watched(model, settings, storage, EVERY)?;
+            let found = watched.report(model, storage, bytes, without);
             println!("{}", line(&found));
             measured.push(found);
         }
@@ -106,12 +109,18 @@ impl Place {
         run_command(command.arg(corpus).arg("--out").arg(self.folder.join("dataset")))
     }
 
-    /// A short run, watched from outside.
-    fn measure(&self, model: &str, settings: &[&str; 4], storage: &str) -> Outcome<Value> {
+    /// A short run with a checkpoint after every so many steps, watched from outside; and the size of a checkpoint.
+    fn watched(
+        &self,
+        model: &str,
+        settings: &[&str; 4],
+        storage: &str,
+        every: u64,
+    ) -> Outcome<(Watched, u64)> {
         let server = if storage == "s3" { Some(self.server()?) } else { None };
         let run = match &server {
-            Some(_) => format!("s3://runs/{model}"),
-            None => self.folder.join(format!("run-{model}")).display().to_string(),
+            Some(_) => format!("s3://runs/{model}-{every}"),
+            None => self.folder.join(format!("run-{model}-{every}")).display().to_string(),
         };
         let mut command = self.cloze(&["train"]);
         command.arg(self.root.join(CONFIG)).args(["--json", "--workers", "1"]);
@@ -119,10 +128,13 @@ impl Place {
             speaks_s3(&mut command, url);
         }
         let dataset = self.folder.join("dataset").display().to_string();
-        let places =
-            [format!("data.dataset={dataset}"), format!("run.store={run}"), format!("train.steps={STEPS}")];
+        let places = [
+            format!("data.dataset={dataset}"),
+            format!("run.store={run}"),
+            format!("train.steps={}", STEPS.max(every)),
+        ];
         let others = [
-            format!("checkpoint.every={EVERY}"),
+            format!("checkpoint.every={every}"),
             "schedule.warmup_steps=1".to_owned(),
             "train.threads=2".to_owned(),
             // One micro-batch a step: the speed is that of larger steps, and the run is short.
@@ -142,7 +154,7 @@ impl Place {
         if let Some((mut child, _)) = server {
             let _ = (child.kill(), child.wait());
         }
-        Ok(watched.report(model, storage, bytes.unwrap_or(0)))
+        Ok((watched, bytes.unwrap_or(0)))
     }
 
     /// An S3 server without faults.
@@ -184,8 +196,8 @@ struct Watched {
     /// Seconds from the step to the checkpoint that is there.
     stored: Vec<f64>,
     tokens_per_second: f64,
-    /// The most memory before the first checkpoint and in all, in bytes.
-    memory: (f64, f64),
+    /// The most memory so far, in bytes, as of each step.
+    memory: std::collections::BTreeMap<u64, f64>,
 }
 
 fn watch(command: &mut Command) -> Outcome<Watched> {
@@ -204,17 +216,15 @@ fn watch(command: &mut Command) -> Outcome<Watched> {
                     watched.stalls.push(stall / 1e3);
                 }
                 watched.tokens_per_second = update["tokens_per_second"].as_f64().unwrap_or(0.0);
-                let peak = engines(child.id()).into_iter().filter_map(peak).fold(0.0, f64::max);
-                if step < EVERY {
-                    watched.memory.0 = peak;
-                }
-                watched.memory.1 = watched.memory.1.max(peak);
             }
             Some("checkpointed") => {
                 watched.stored.extend(begun.get(&step).map(|at: &Instant| at.elapsed().as_secs_f64()));
             }
-            _ => {}
+            _ => continue,
         }
+        let peak = engines(child.id()).into_iter().filter_map(peak).fold(0.0, f64::max);
+        let most = watched.memory.entry(step).or_default();
+        *most = most.max(peak);
     }
     let status = child.wait().map_err(|error| Failure::Failed(error.to_string()))?;
     if !status.success() {
@@ -224,7 +234,14 @@ fn watch(command: &mut Command) -> Outcome<Watched> {
 }
 
 impl Watched {
-    fn report(&self, model: &str, storage: &str, bytes: u64) -> Value {
+    /// The most memory until the update of this step was applied, in bytes.
+    fn memory_at(&self, step: u64) -> f64 {
+        self.memory.range(..=step).map(|(_, &most)| most).fold(0.0, f64::max)
+    }
+
+    /// Set against a run of as many steps that took this much memory without checkpoints.
+    fn report(&self, model: &str, storage: &str, bytes: u64, without: f64) -> Value {
+        let memory = self.memory_at(u64::MAX);
         let step = STEP_TOKENS / self.tokens_per_second;
         let stall = self.stalls.iter().copied().fold(0.0, f64::max);
         let fastest = self.stored.iter().copied().fold(f64::INFINITY, f64::min);
@@ -232,8 +249,8 @@ impl Watched {
             "model": model, "storage": storage, "bytes": bytes, "parameters": bytes / 12,
             "stall_seconds": self.stalls, "stored_seconds": self.stored, "step_seconds": step,
             "share_of_a_step": stall / step, "megabytes_per_second": bytes as f64 / 1e6 / fastest,
-            "copies": (self.memory.1 - self.memory.0) / bytes as f64,
-            "peak_bytes": { "before": self.memory.0, "in_all": self.memory.1 },
+            "copies": (memory - without) / bytes as f64,
+            "peak_bytes": { "without_checkpoints": without, "in_all": memory },
         })
     }
 }
