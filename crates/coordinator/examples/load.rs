@@ -97,7 +97,7 @@ impl Load {
         };
         outbox.send(message(worker_message::Kind::Hello(hello))).await?;
         let mut messages = client.session(ReceiverStream::new(outgoing)).await?.into_inner();
-        let prepared = v1::Prepared { applied: None, tail: None, since: None };
+        let prepared = v1::Prepared::default();
         outbox.send(message(worker_message::Kind::Prepared(prepared))).await?;
         let mut clock = tokio::time::interval_at(
             tokio::time::Instant::now() + self.heartbeat.mul_f64((id % 1000) as f64 / 1000.0),

@@ -137,6 +137,8 @@ impl Handle {
 
 pub(crate) struct Actor {
     ledger: Ledger,
+    /// Its own, which closes when nobody else can send any more.
+    inbox: mpsc::WeakSender<Input>,
     job: Job,
     term: Term,
     sessions: BTreeMap<WorkerId, (u64, Outbox)>,
@@ -185,7 +187,7 @@ pub(crate) async fn start(
     let (stored, written) = (taken.stored.clone(), (taken.segments, taken.stored.clone()));
     tokio::spawn(Scribe::new(job.run.clone(), term, plan.clone(), hashes, written, events).run(to_write));
     let handle = Handle { inbox };
-    tokio::spawn(takeover::look_back(job.run.clone(), term, taken, handle.inbox.clone()));
+    tokio::spawn(takeover::read_all(job.run.clone(), term, taken, handle.inbox.clone()));
     let forward = handle.inbox.clone();
     tokio::spawn(async move {
         while let Some(event) = written_events.recv().await {
@@ -197,6 +199,7 @@ pub(crate) async fn start(
     let ledger = Ledger::new(settings(plan), Start { term: term.0, stored });
     let actor = Actor {
         ledger,
+        inbox: handle.inbox.downgrade(),
         job,
         term,
         sessions: BTreeMap::new(),
@@ -362,6 +365,11 @@ impl Actor {
             }
             Command::CommitCheckpoint { step, parts, ledger_head, loss } => {
                 let _ = self.writing.send(Writing::Checkpoint(Finished { step, parts, ledger_head, loss }));
+            }
+            Command::LookBack => {
+                if let Some(inbox) = self.inbox.upgrade() {
+                    tokio::spawn(takeover::look_back(self.job.run.clone(), self.term, inbox));
+                }
             }
             Command::Dismiss { worker, reason } => {
                 self.send(worker, Kind::Dismiss(v1::Dismiss { reason }));

@@ -60,10 +60,27 @@ pub(crate) async fn take_over(run: &RunStore, term: Term, mut known: u64) -> Res
 }
 
 /// Reads what was not read before the run went on, and tells the loop what it has to know of it.
-pub(crate) async fn look_back(run: RunStore, term: Term, taken: Taken, inbox: mpsc::Sender<Input>) {
+pub(crate) async fn read_all(run: RunStore, term: Term, taken: Taken, inbox: mpsc::Sender<Input>) {
+    let read = async {
+        if let Some(reason) = read_the_rest(&run, &taken).await {
+            let _ = inbox.send(Input::Event(Event::GiveUp { reason })).await;
+        }
+    };
+    let read = async {
+        tokio::select! {
+            () = read => {}
+            // The run is over.
+            () = inbox.closed() => {}
+        }
+    };
+    tokio::join!(look_back(run.clone(), term, inbox.clone()), read);
+}
+
+/// Looks for the newest checkpoint that is whole, and tells the loop.
+pub(crate) async fn look_back(run: RunStore, term: Term, inbox: mpsc::Sender<Input>) {
+    let mut skipped = Vec::new();
     let look = async {
-        let mut skipped = Vec::new();
-        let found = loop {
+        loop {
             match newest_checkpoint(&run, term, &mut skipped).await {
                 Ok(found) => break found,
                 Err(error @ StoreError::Io { .. }) => {
@@ -75,16 +92,12 @@ pub(crate) async fn look_back(run: RunStore, term: Term, taken: Taken, inbox: mp
                 Err(StoreError::Fenced { reason, .. }) => break Event::TakenOver { reason },
                 Err(error) => break Event::GiveUp { reason: error.to_string() },
             }
-        };
-        let _ = inbox.send(Input::Event(found)).await;
-    };
-    let read = async {
-        if let Some(reason) = read_the_rest(&run, &taken).await {
-            let _ = inbox.send(Input::Event(Event::GiveUp { reason })).await;
         }
     };
     tokio::select! {
-        _ = async { tokio::join!(look, read) } => {}
+        found = look => {
+            let _ = inbox.send(Input::Event(found)).await;
+        }
         // The run is over.
         () = inbox.closed() => {}
     }

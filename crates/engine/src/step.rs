@@ -118,6 +118,8 @@ impl StepEngine for TorchEngine {
 
     fn leave(&mut self) {
         self.group = None;
+        // A load that broke off begins anew.
+        self.loading = false;
         // What was seen in a generation that ended is seen again in the next.
         self.evaluation = Evaluation::new(self.recipe.as_ref(), self.draws.0, self.draws.1);
     }

@@ -142,6 +142,9 @@ pub enum Command {
         /// The loss of the last step.
         loss: Option<f64>,
     },
+    /// Look for the newest checkpoint that is whole, byte by byte: what was taken for it is not. Answered by
+    /// [`crate::Event::CheckpointFound`].
+    LookBack,
     /// The worker is no longer needed; it goes without error.
     Dismiss {
         /// Who.

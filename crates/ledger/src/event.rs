@@ -141,7 +141,8 @@ pub enum Event {
         /// What it says of itself.
         info: WorkerInfo,
     },
-    /// A worker has loaded everything and could become a member.
+    /// A worker has loaded everything and could become a member; or a generation is over for it, and it says what that has
+    /// left it with.
     Prepared {
         /// Who.
         worker: WorkerId,
@@ -149,6 +150,8 @@ pub enum Event {
         applied: Option<u64>,
         /// The last generation that it began with them, or computed them in.
         since: Opening,
+        /// The last generation that it had taken up in this session when it said so; 0 if none.
+        entered: u64,
         /// What it was told of the run's record and does not know to be durable.
         tail: Tail,
     },
@@ -193,6 +196,15 @@ pub enum Event {
         /// What it saw.
         reason: String,
     },
+    /// A member should restore the checkpoint that a generation begins with, and it is not there or not as it was written.
+    RestoreFailed {
+        /// Who.
+        worker: WorkerId,
+        /// In which generation.
+        generation: u64,
+        /// What is wrong with the checkpoint.
+        reason: String,
+    },
     /// A member's part of a checkpoint is stored.
     PartStored {
         /// Who.
@@ -220,7 +232,8 @@ pub enum Event {
         /// How many, from the run's first on.
         records: u64,
     },
-    /// The newest whole checkpoint of the terms before is known: every byte of it was read.
+    /// The newest whole checkpoint is known, at the beginning of a term or after [`crate::Command::LookBack`]: every byte of
+    /// it was read.
     CheckpointFound {
         /// Updates applied to the weights in it; 0 if there is none.
         step: u64,
@@ -278,6 +291,7 @@ impl Event {
             | Event::Leave { worker }
             | Event::Ready { worker, .. }
             | Event::Failed { worker, .. }
+            | Event::RestoreFailed { worker, .. }
             | Event::PartStored { worker, .. }
             | Event::PartFailed { worker, .. } => Some(*worker),
             Event::Recorded { .. }

@@ -142,6 +142,8 @@ struct Worker {
     progressed: u64,
     /// The number of the last generation that it was a member of.
     generation: u64,
+    /// The last one of which it has said what weights it left it with, or that it has them.
+    entered: u64,
 }
 
 /// A member's vote on a step.
@@ -346,8 +348,8 @@ impl Ledger {
     fn learn(&mut self, now: u64, event: Event, out: &mut Vec<Command>) {
         match event {
             Event::Hello { worker, info } => self.hello(now, worker, info, out),
-            Event::Prepared { worker, applied, since, tail } => {
-                self.prepared(now, worker, (applied, since), tail)
+            Event::Prepared { worker, applied, since, entered, tail } => {
+                self.prepared(now, worker, (applied, since), entered, tail)
             }
             Event::Heartbeat { worker, progress } => self.got_on(now, worker, progress),
             Event::Lost { worker, reason } => self.lose(worker, &reason, out),
@@ -362,7 +364,7 @@ impl Ledger {
                     self.ready.insert(worker, Vote { report, share });
                     if let Some(known) = self.workers.get_mut(&worker) {
                         known.since = Opening { term: self.term, generation };
-                        known.applied = Some(step);
+                        (known.applied, known.entered) = (Some(step), generation);
                     }
                 }
             }
@@ -370,6 +372,11 @@ impl Ledger {
                 if self.is_current(worker, generation) {
                     self.failed_since.get_or_insert(now);
                     self.failed.insert(worker, reason);
+                }
+            }
+            Event::RestoreFailed { worker, generation, reason } => {
+                if self.is_current(worker, generation) {
+                    self.restore_failed(worker, &reason, out);
                 }
             }
             Event::PartStored { worker, step, of, index, part } => {

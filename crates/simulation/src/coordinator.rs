@@ -38,6 +38,7 @@ pub(crate) enum Effect {
     Disconnect(WorkerId),
     Record(Record),
     Checkpoint { step: u64, of: u32, head: String },
+    LookBack,
     Done(ledger::Ending),
 }
 
@@ -111,6 +112,7 @@ pub(crate) fn effects(term: u64, command: Command) -> Vec<Effect> {
         Command::CommitCheckpoint { step, parts, ledger_head, .. } => {
             vec![Effect::Checkpoint { step, of: parts.len() as u32, head: ledger_head }]
         }
+        Command::LookBack => vec![Effect::LookBack],
         Command::Dismiss { worker, .. } => vec![Effect::Tell(worker, Order::Dismiss)],
         Command::Notice(_) => Vec::new(),
         Command::Done(ending) => vec![Effect::Done(ending)],

@@ -93,7 +93,7 @@ pub struct Faults {
     pub usurper: u64,
     /// Storage answers with an error, whether it stored or not; per cent.
     pub storage: u64,
-    /// The newest checkpoint is damaged when a coordinator looks at it; per cent.
+    /// A checkpoint is damaged when a coordinator looks at it, or a worker wants to restore it; per cent.
     pub damage: u64,
     /// A message arrives twice; per cent.
     pub doubled: u64,

@@ -1,6 +1,6 @@
 //! The run's store: what is there is whole, what fails may have been stored all the same. Knows names and hashes.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use ledger::{Record, Stored};
 
@@ -20,6 +20,8 @@ pub(crate) struct Storage {
     /// Parts by step, number of parts and index: the hash of the weights that they are from.
     parts: BTreeMap<(u64, u32, u32), u64>,
     manifests: BTreeMap<u64, Manifest>,
+    /// Steps whose checkpoints are not as they were written.
+    damaged: BTreeSet<u64>,
     /// Records with the terms of their segments, in order.
     ledger: Vec<(u64, Record)>,
     segments: u64,
@@ -36,8 +38,18 @@ impl Storage {
         self.manifests.iter().map(|(&step, manifest)| (step, manifest))
     }
 
-    pub(crate) fn manifest(&self, step: u64) -> Option<&Manifest> {
-        self.manifests.get(&step)
+    /// The weights in a checkpoint, if it is there and whole.
+    pub(crate) fn whole(&self, step: u64) -> Option<u64> {
+        self.manifests.get(&step).filter(|_| !self.is_damaged(step)).map(|manifest| manifest.state)
+    }
+
+    /// A bit of a checkpoint flips.
+    pub(crate) fn damage(&mut self, step: u64) {
+        self.damaged.insert(step);
+    }
+
+    pub(crate) fn is_damaged(&self, step: u64) -> bool {
+        self.damaged.contains(&step)
     }
 
     pub(crate) fn put_part(&mut self, step: u64, of: u32, index: u32, state: u64) {
@@ -49,15 +61,17 @@ impl Storage {
         (0..of).map(|index| self.parts.get(&(step, of, index)).copied()).collect()
     }
 
-    /// Creates a manifest unless there is one. Says whether it did.
+    /// Creates a manifest unless there is one. Says whether it did. The parts that it names were written anew.
     pub(crate) fn put_manifest(&mut self, step: u64, manifest: Manifest) -> bool {
+        self.damaged.remove(&step);
         let new = !self.manifests.contains_key(&step);
         self.manifests.entry(step).or_insert(manifest);
         new
     }
 
-    /// A checkpoint turns out to be damaged.
+    /// A checkpoint was found to be damaged.
     pub(crate) fn set_aside(&mut self, step: u64) {
+        self.damaged.remove(&step);
         self.manifests.remove(&step);
     }
 

@@ -1,5 +1,5 @@
 //! A worker process, as `worker::member` behaves: it enters generations, computes, votes, applies what is committed,
-//! and says what it holds whenever a connection begins. Knows neither the ledger nor the other workers' weights.
+//! and says what it holds whenever a connection begins or a generation ends. Knows neither the ledger nor the other workers' weights.
 
 use std::collections::{BTreeMap, VecDeque};
 
@@ -106,6 +106,8 @@ pub(crate) struct Worker {
     pub(crate) held: Option<State>,
     /// The generation that it holds them from.
     pub(crate) since: Opening,
+    /// The last generation of its session that it has taken up.
+    pub(crate) entered: u64,
     pub(crate) membership: Option<Membership>,
     /// What it was told of the run's record and does not know to be durable.
     pub(crate) tail: Tail,

@@ -105,11 +105,10 @@ pub(crate) enum Planned {
         of: u32,
         head: String,
     },
-    /// A new coordinator has looked at the newest checkpoint.
+    /// A coordinator has looked at the checkpoints up to this one.
     Found {
         term: u64,
         step: u64,
-        damaged: bool,
     },
     Flush {
         term: u64,
@@ -380,7 +379,7 @@ impl<O: Observer> World<O> {
         };
         self.sessions += 1;
         self.sessions_with.insert(self.sessions, term);
-        (state.session, state.term) = (Some(self.sessions), term);
+        (state.session, state.term, state.entered) = (Some(self.sessions), term, 0);
         let leaving = state.leaving;
         let prepared = std::mem::replace(&mut state.prepared, true);
         let info = WorkerInfo { name: worker.to_string(), address: String::new(), platform: String::new() };
@@ -399,8 +398,9 @@ impl<O: Observer> World<O> {
 
     pub(crate) fn say_what_it_holds(&mut self, worker: WorkerId) {
         let Some(state) = self.workers.get(&worker) else { return };
-        let (applied, since, tail) = (state.applied(), state.since, state.tail.clone());
-        self.say(worker, Event::Prepared { worker, applied, since, tail });
+        let (applied, since, entered) = (state.applied(), state.since, state.entered);
+        let tail = state.tail.clone();
+        self.say(worker, Event::Prepared { worker, applied, since, entered, tail });
     }
 
     /// A worker process ends.

@@ -58,7 +58,8 @@ pub fn event_of(worker: WorkerId, message: v1::WorkerMessage) -> Result<Event, M
             let tail = prepared.tail.map(tail_from).transpose()?.unwrap_or_default();
             let since = prepared.since.unwrap_or_default();
             let since = Opening { term: since.term, generation: since.generation };
-            Event::Prepared { worker, applied: prepared.applied, since, tail }
+            let (applied, entered) = (prepared.applied, prepared.entered);
+            Event::Prepared { worker, applied, since, entered, tail }
         }
         Kind::Heartbeat(heartbeat) => {
             let doing = match heartbeat.doing() {
@@ -77,6 +78,9 @@ pub fn event_of(worker: WorkerId, message: v1::WorkerMessage) -> Result<Event, M
         },
         Kind::Failed(failed) => {
             Event::Failed { worker, generation: failed.generation, reason: failed.reason }
+        }
+        Kind::RestoreFailed(failed) => {
+            Event::RestoreFailed { worker, generation: failed.generation, reason: failed.reason }
         }
         Kind::PartStored(stored) => Event::PartStored {
             worker,

@@ -38,6 +38,9 @@ pub enum WorkerError {
     /// Dataset or run state cannot be read.
     #[error(transparent)]
     Store(#[from] store::StoreError),
+    /// The checkpoint that a generation begins with is not there, or not as it was written.
+    #[error("the checkpoint cannot be restored: {0}")]
+    Unrestored(StoreError),
     /// What the plan names is there and cannot be used.
     #[error("{0}")]
     Unusable(String),

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::mpsc::Receiver;
 use std::time::{Duration, Instant};
 
-use store::{PartName, RunStore, Tensor};
+use store::{PartName, RunStore, StoreError, Tensor};
 use tokio::runtime::Handle;
 use tokio::sync::mpsc::UnboundedSender;
 use tonic::transport::Channel;
@@ -67,6 +67,8 @@ pub(crate) struct Member {
     pub(crate) term: u64,
     /// The last generation that the weights at hand were held or computed in.
     pub(crate) since: v1::Opening,
+    /// The last generation of this session that was taken up.
+    pub(crate) entered: u64,
     pub(crate) progress: Arc<Progress>,
     /// How long checkpoints have kept it from computing since the last step.
     pub(crate) held_up: Duration,
@@ -83,6 +85,7 @@ impl Member {
                 Order::Disconnected => self.engine.leave(),
                 Order::Message(Kind::Open(mut open)) => {
                     self.told.learn(open.tail.take())?;
+                    self.entered = open.generation;
                     let over = self.generation(&open);
                     self.engine.leave();
                     match over {
@@ -100,6 +103,13 @@ impl Member {
                                 generation: open.generation,
                                 reason,
                             }));
+                        }
+                        Err(WorkerError::Unrestored(error)) => {
+                            let (generation, reason) = (open.generation, error.to_string());
+                            tracing::warn!(generation, reason, "the checkpoint cannot be restored");
+                            self.say_what_it_holds();
+                            let failed = v1::RestoreFailed { generation, reason };
+                            self.say(worker_message::Kind::RestoreFailed(failed));
                         }
                         Err(error) => return Err(error),
                     }
@@ -266,6 +276,15 @@ impl Member {
             }
             return Ok(());
         }
+        self.load_checkpoint(step).map_err(|error| match error {
+            WorkerError::Store(error @ (StoreError::Damaged { .. } | StoreError::NotFound { .. })) => {
+                WorkerError::Unrestored(error)
+            }
+            error => error,
+        })
+    }
+
+    fn load_checkpoint(&mut self, step: u64) -> Result<(), WorkerError> {
         tracing::info!(step, "restoring from a checkpoint");
         let checkpoints = self.run.checkpoints();
         let manifest = self.runtime.block_on(checkpoints.manifest(step))?;
@@ -329,6 +348,8 @@ impl Member {
             // The weights are those of the last committed step until the next commit: now is as good as then.
             Order::Message(Kind::Checkpoint(checkpoint)) => self.checkpoint(&checkpoint).map(|()| None),
             Order::Message(Kind::Abort(abort)) if abort.generation == generation => {
+                // It may have received weights, which nobody else has by now.
+                self.say_what_it_holds();
                 Ok(Some(Over::Generation))
             }
             Order::Message(Kind::Dismiss(_)) => Ok(Some(Over::Dismissed)),
@@ -392,14 +413,15 @@ impl Member {
     }
 
     fn welcome(&mut self, client: CoordinatorClient<Channel>, session: u64, term: u64) {
-        (self.client, self.session, self.term) = (Some(client), session, term);
+        (self.client, self.session, self.term, self.entered) = (Some(client), session, term, 0);
         self.say_what_it_holds();
     }
 
     fn say_what_it_holds(&self) {
         let (applied, tail) = (self.engine.applied(), Some(self.told.tail()));
         let since = applied.map(|_| self.since);
-        self.say(worker_message::Kind::Prepared(v1::Prepared { applied, tail, since }));
+        let entered = self.entered;
+        self.say(worker_message::Kind::Prepared(v1::Prepared { applied, tail, since, entered }));
     }
 
     fn next_order(&self) -> Result<Order, WorkerError> {

@@ -292,6 +292,7 @@ impl Session {
                 session: 0,
                 term: 0,
                 since: v1::Opening::default(),
+                entered: 0,
                 progress,
                 held_up: Duration::ZERO,
                 told: Told::default(),

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use plan::Key;
 use serde_json::Value;
@@ -302,6 +302,47 @@ fn every_flipped_bit_is_found_and_named_and_training_goes_on_from_the_checkpoint
         .any(|update| update["text"].as_str().is_some_and(|text| text.contains(&objects[1])));
     assert!(said, "nobody named {}", objects[1]);
     assert_eq!(place.export("run"), alone);
+}
+
+#[test]
+fn a_checkpoint_that_breaks_while_the_run_goes_on_is_named_when_it_is_wanted_and_the_one_before_it_is_restored()
+ {
+    let settings = ["--set", "train.steps=100", "--set", "checkpoint.every=20", "--set", "checkpoint.keep=3"];
+    let place = Workplace::prepared();
+    let alone = place.weights_of("alone", 1, &settings);
+    let mut training = place.train("run", 2, &settings);
+    training.wait_for_step(50);
+    let url = training.url();
+    place.cloze(&["pause", &url]).expect_success();
+    let stands_still =
+        |update: &Value| update["text"].as_str().is_some_and(|text| text.contains("stands still"));
+    training.wait_for(stands_still).expect("a pause");
+    let still = training.last_step();
+    let until = Instant::now() + Duration::from_secs(20);
+    while listed(&place, "runs/run").last() != Some(&(still, "whole".to_owned())) {
+        assert!(Instant::now() < until, "no checkpoint of step {still}");
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    let folder = place.path(&format!("runs/run/checkpoints/step-{still:08}"));
+    let part = tests::files_below(&folder).into_keys().find(|name| name.ends_with(".safetensors"));
+    let part = part.expect("a part");
+    flip(&folder.join(&part), &mut Key::root(5).named("flip").stream());
+    // Nobody is left who holds the weights; their supervisors start others.
+    let status = place.cloze(&["status", &url, "--json"]).expect_success();
+    let status: Value = serde_json::from_str(&status.out).expect("JSON");
+    let name = |worker: &Value| worker["name"].as_str()?.rsplit(':').next()?.parse().ok();
+    let workers: Vec<u32> = status["workers"].as_array().expect("workers").iter().filter_map(name).collect();
+    assert_eq!(workers.len(), 2, "{status}");
+    workers.into_iter().for_each(kill);
+    place.cloze(&["unpause", &url]).expect_success();
+    training.finish().expect_success();
+    training.losses();
+    let texts: Vec<&str> = training.seen.iter().filter_map(|update| update["text"].as_str()).collect();
+    for said in [format!("cannot restore step {still}"), format!("step {still} skipped"), part] {
+        assert!(texts.iter().any(|text| text.contains(&said)), "nobody said {said}: {texts:?}");
+    }
+    assert_eq!(place.export("run"), alone);
+    assert!(place.verified("run")["undone"].as_u64() > Some(0));
 }
 
 #[test]

@@ -74,7 +74,7 @@ impl Ledger {
         out.push(Command::CommitCheckpoint { step, parts, ledger_head, loss });
     }
 
-    /// The checkpoints of the terms before have been looked at. The run may have gone on meanwhile.
+    /// The checkpoints have been looked at. The run may have gone on meanwhile.
     pub(super) fn checkpoint_found(
         &mut self,
         step: u64,
@@ -94,6 +94,18 @@ impl Ledger {
         }
         if self.opened == 0 {
             self.take_stock();
+        }
+    }
+
+    /// What was taken for the newest checkpoint is not whole any more. Nobody restores anything until it is known which one
+    /// is.
+    pub(super) fn restore_failed(&mut self, worker: WorkerId, why: &str, out: &mut Vec<Command>) {
+        self.fail_generation(&format!("{worker} cannot restore step {}: {why}", self.step), out);
+        self.may_be_stored = self.may_be_stored.max(self.durable);
+        (self.durable, self.durable_head) = (0, String::new());
+        // If it is being looked for already, a look that comes too early shows when somebody restores again.
+        if self.phase != Phase::Done && std::mem::take(&mut self.looked) {
+            out.push(Command::LookBack);
         }
     }
 
@@ -265,7 +277,8 @@ mod tests {
         let info = WorkerInfo { name: String::new(), address: String::new(), platform: String::new() };
         ledger.handle(now, Event::Hello { worker, info });
         let tail = Tail { term: 0, first: 0, records: Vec::new() };
-        ledger.handle(now, Event::Prepared { worker, applied: None, since: Opening::default(), tail })
+        let since = Opening::default();
+        ledger.handle(now, Event::Prepared { worker, applied: None, since, entered: 0, tail })
     }
 
     fn ready(step: u64) -> Event {
@@ -368,7 +381,7 @@ mod tests {
         ledger.step = 2;
         ledger.handle(4, Event::Hello { worker: WORKER, info });
         let (tail, since) = (ledger.tail.clone(), Opening { term: 1, generation: 1 });
-        ledger.handle(4, Event::Prepared { worker: WORKER, applied: Some(1), since, tail });
+        ledger.handle(4, Event::Prepared { worker: WORKER, applied: Some(1), since, entered: 0, tail });
         assert_eq!(checkpoints(&ledger.handle(5, Event::Leave { worker: WORKER })), [0; 0]);
         let later = 5 + super::super::REGATHER_MS;
         assert_eq!(checkpoints(&ledger.handle(later, Event::Tick)), [1]);
@@ -402,5 +415,58 @@ mod tests {
             "the other one still has its copy"
         );
         assert_eq!(checkpoints(&ledger.handle(5_001, failed(other))), [4]);
+    }
+
+    #[test]
+    fn a_checkpoint_that_cannot_be_restored_is_none_and_another_is_looked_for() {
+        let ledger = &mut run(2);
+        ledger.handle(2, ready(1));
+        ledger.handle(3, stored(2));
+        ledger.handle(3, Event::CheckpointStored { step: 2 });
+        ledger.handle(4, Event::Lost { worker: WORKER, reason: "killed".into() });
+        let other = WorkerId(2);
+        assert!(opened(&comes(ledger, 5, other)));
+        let failed =
+            |generation| Event::RestoreFailed { worker: other, generation, reason: "its checksum".into() };
+        assert_eq!(ledger.handle(6, failed(1)), [], "of a generation that is over");
+        let (since, tail) = (Opening::default(), Tail::default());
+        ledger.handle(6, Event::Prepared { worker: other, applied: None, since, entered: 2, tail });
+        let told = ledger.handle(6, failed(2));
+        assert!(matches!(&told[..], [Command::Abort { .. }, Command::LookBack]), "{told:?}");
+        assert_eq!(ledger.handle(6, failed(2)), [], "told twice");
+        let quiet = |ledger: &mut Ledger, until: u64| {
+            for now in (100..until).step_by(100) {
+                ledger.handle(now, Event::Heartbeat { worker: other, progress: Progress::default() });
+                assert_eq!(ledger.handle(now, Event::Tick), []);
+            }
+        };
+        quiet(ledger, 10_000);
+        let found =
+            Event::CheckpointFound { step: 0, head: String::new(), skipped: vec!["of step 2".into()] };
+        assert_eq!(ledger.handle(10_000, found), [Command::Notice("of step 2".into())]);
+        let later = 10_000 + super::super::REGATHER_MS;
+        assert!(opened(&ledger.handle(later, Event::Tick)));
+        assert_eq!(ledger.status().step, 0);
+    }
+
+    #[test]
+    fn weights_that_were_received_in_a_generation_that_ended_are_not_lost_with_whoever_sent_them() {
+        let ledger = &mut Ledger { settings: Settings { max_workers: 2, ..run(100).settings }, ..run(100) };
+        let other = WorkerId(2);
+        comes(ledger, 2, other);
+        assert!(opened(&ledger.handle(3, ready(1))), "it receives the weights of step 2 in generation 2");
+        ledger.handle(4, Event::Lost { worker: WORKER, reason: "killed".into() });
+        let holds = |applied, entered| {
+            let (since, tail) = (Opening { term: 1, generation: entered }, Tail::default());
+            Event::Prepared { worker: other, applied, since, entered, tail }
+        };
+        // Whatever it wants meanwhile, and however long it takes.
+        ledger.handle(5, Event::Leave { worker: other });
+        for now in (100..10_000).step_by(100) {
+            ledger.handle(now, Event::Heartbeat { worker: other, progress: Progress::default() });
+            assert_eq!(ledger.handle(now, Event::Tick), []);
+        }
+        assert_eq!(ledger.handle(10_000, holds(None, 1)), [], "said before it took up generation 2");
+        assert_eq!(checkpoints(&ledger.handle(10_001, holds(Some(2), 2))), [2]);
     }
 }

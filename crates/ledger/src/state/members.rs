@@ -8,6 +8,13 @@ use crate::{Command, Doing, Opening, Progress, Record, Tail, WorkerId, WorkerInf
 /// Why the run goes back.
 pub(super) const NOBODY: &str = "no worker holds the weights any more";
 
+impl Worker {
+    /// Whether its last generation may have given it weights of which it has not said anything yet.
+    fn may_have_received(&self) -> bool {
+        self.applied.is_none() && self.entered < self.generation
+    }
+}
+
 impl Ledger {
     pub(super) fn hello(&mut self, now: u64, worker: WorkerId, info: WorkerInfo, out: &mut Vec<Command>) {
         if self.workers.contains_key(&worker) {
@@ -33,15 +40,26 @@ impl Ledger {
             progress: Progress::default(),
             progressed: now,
             generation: 0,
+            entered: 0,
         };
         self.workers.insert(worker, known);
     }
 
     /// A worker says what it holds.
-    pub(super) fn prepared(&mut self, now: u64, worker: WorkerId, held: (Option<u64>, Opening), tail: Tail) {
+    pub(super) fn prepared(
+        &mut self,
+        now: u64,
+        worker: WorkerId,
+        held: (Option<u64>, Opening),
+        entered: u64,
+        tail: Tail,
+    ) {
         let Some(known) = self.workers.get_mut(&worker) else { return };
-        let (applied, since) = held;
-        (known.prepared, known.applied, known.since) = (true, applied, since);
+        known.prepared = true;
+        // In a generation that it does not know of yet, it may lose them, or get others.
+        if entered >= known.generation {
+            ((known.applied, known.since), known.entered) = (held, entered);
+        }
         self.reject_what_is_not_used();
         self.gathering_since.get_or_insert(now);
         if self.opened == 0 {
@@ -110,11 +128,11 @@ impl Ledger {
         opened.unwrap_or(&self.record.last_members)
     }
 
-    /// Whether a member of the last generation is connected again and has not said yet what it holds: it may be in the
-    /// middle of a micro-batch.
+    /// Whether a member of the last generation is connected and has not said yet what it holds: it may be in the middle of a
+    /// micro-batch.
     pub(super) fn survivors_are_busy(&self) -> bool {
-        let busy = |member| self.workers.get(member).is_some_and(|worker| !worker.prepared);
-        self.last_members().iter().any(busy)
+        let busy = |worker: &Worker| !worker.prepared || worker.may_have_received();
+        self.last_members().iter().filter_map(|member| self.workers.get(member)).any(busy)
     }
 
     /// Weights of a way that the run has left are as good as none.
@@ -302,7 +320,11 @@ impl Ledger {
         let leaving: Vec<WorkerId> =
             self.leaving.iter().filter(|id| self.workers.contains_key(id) && !member(id)).copied().collect();
         for worker in leaving {
-            if (gathering && self.workers[&worker].applied > Some(self.durable)) || self.is_best(worker) {
+            let known = &self.workers[&worker];
+            if (gathering && known.applied > Some(self.durable))
+                || known.may_have_received()
+                || self.is_best(worker)
+            {
                 continue;
             }
             if !holders.contains(&worker) && !self.attempts.values().any(|attempt| attempt.waits_for(worker))
@@ -368,7 +390,7 @@ mod tests {
     ) -> Vec<Command> {
         let info = WorkerInfo { name: worker.to_string(), address: String::new(), platform: String::new() };
         ledger.handle(0, Event::Hello { worker, info });
-        ledger.handle(0, Event::Prepared { worker, applied, since, tail })
+        ledger.handle(0, Event::Prepared { worker, applied, since, entered: 0, tail })
     }
 
     #[test]

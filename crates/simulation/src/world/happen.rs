@@ -100,7 +100,7 @@ impl<O: Observer> World<O> {
                     self.tell(term, Event::Tick)?;
                 }
             }
-            Planned::Found { term, step, damaged } => self.found(term, step, damaged)?,
+            Planned::Found { term, step } => self.found(term, step)?,
             Planned::Start { beside } => self.start(beside)?,
             Planned::Fault(fault) => self.fault(fault)?,
         }
@@ -133,33 +133,44 @@ impl<O: Observer> World<O> {
         Ok(())
     }
 
-    /// A new coordinator reads the newest checkpoint, which takes its time, and may find it damaged.
-    fn look(&mut self, term: u64) {
+    /// A coordinator reads the newest checkpoint, which takes its time.
+    pub(super) fn look(&mut self, term: u64) {
         let step = self.storage.newest().map_or(0, |(step, _)| step);
-        let damaged = step > 0 && self.chance(self.scenario.faults.damage * 100);
+        self.damage(step);
         let delay = self.draw(|scenario| scenario.times.restore);
-        self.plan(delay, Planned::Found { term, step, damaged });
+        self.plan(delay, Planned::Found { term, step });
+    }
+
+    /// Whoever wants to read a checkpoint may find it damaged from now on.
+    fn damage(&mut self, step: u64) {
+        if step > 0 && self.chance(self.scenario.faults.damage * 100) {
+            self.storage.damage(step);
+        }
     }
 
     /// It knows now whether that is whole; if it is not, it goes to the one before.
-    fn found(&mut self, term: u64, newest: u64, damaged: bool) -> Result<(), String> {
+    fn found(&mut self, term: u64, newest: u64) -> Result<(), String> {
         if !self.is_there(term) {
             return Ok(());
         }
         let mut skipped = Vec::new();
-        if damaged {
+        loop {
+            let found = self.storage.manifests().filter(|&(step, _)| step <= newest).last();
+            let (step, head) = found.map_or_else(Default::default, |(step, of)| (step, of.head.clone()));
+            if let Some(&damaged) = skipped.last() {
+                self.see(&Seen::Damaged { step: damaged, durable: step })?;
+            }
+            if !self.storage.is_damaged(step) {
+                let skipped =
+                    skipped.iter().map(|step| format!("a bit of step {step} was flipped")).collect();
+                return self.tell(term, Event::CheckpointFound { step, head, skipped });
+            }
             if term < self.storage.terms {
                 return self.taken_over(term);
             }
-            self.storage.set_aside(newest);
-            skipped.push("a bit was flipped".to_owned());
+            self.storage.set_aside(step);
+            skipped.push(step);
         }
-        let found = self.storage.manifests().filter(|&(step, _)| step <= newest).last();
-        let (step, head) = found.map_or_else(Default::default, |(step, of)| (step, of.head.clone()));
-        if damaged {
-            self.see(&Seen::Damaged { step: newest, durable: step })?;
-        }
-        self.tell(term, Event::CheckpointFound { step, head, skipped })
     }
 
     /// The worker's side of a session is over.
@@ -181,6 +192,9 @@ impl<O: Observer> World<O> {
     fn hand_on(&mut self, key: (u64, u64)) {
         let Some(group) = self.groups.get(&key).filter(|group| !group.broken) else { return };
         let members = group.members.clone();
+        if let Some(step) = self.restores(members[0], key) {
+            self.damage(step);
+        }
         let mut first: Option<State> = None;
         for (rank, &member) in members.iter().enumerate() {
             let Some(state) = self.workers.get_mut(&member) else { continue };
@@ -194,8 +208,10 @@ impl<O: Observer> World<O> {
                 StateSource::Receive => state.held = first,
                 StateSource::Restore if step == 0 => state.held = Some(State::FIRST),
                 StateSource::Restore => {
-                    let manifest = self.storage.manifest(step);
-                    state.held = manifest.map(|manifest| State { applied: step, hash: manifest.state });
+                    state.held = self.storage.whole(step).map(|hash| State { applied: step, hash });
+                    if state.held.is_none() {
+                        return self.restore_failed(member, key);
+                    }
                 }
             }
             if rank == 0 {
@@ -338,6 +354,20 @@ impl<O: Observer> World<O> {
             worker,
             Event::Failed { worker, generation: key.1, reason: "a peer did not answer".to_owned() },
         );
+    }
+
+    /// The step whose checkpoint a member restores in a generation, if it does.
+    fn restores(&self, worker: WorkerId, key: (u64, u64)) -> Option<u64> {
+        let membership = self.workers.get(&worker)?.membership.as_ref()?;
+        let restores = membership.key() == key && membership.source() == StateSource::Restore;
+        restores.then_some(membership.generation.step)
+    }
+
+    fn restore_failed(&mut self, worker: WorkerId, key: (u64, u64)) {
+        self.leave_group(worker);
+        self.say_what_it_holds(worker);
+        let reason = "its checksum is another one".to_owned();
+        self.say(worker, Event::RestoreFailed { worker, generation: key.1, reason });
     }
 
     fn fault(&mut self, fault: Fault) -> Result<(), String> {

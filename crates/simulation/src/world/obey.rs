@@ -74,6 +74,7 @@ impl<O: Observer> World<O> {
                 coordinator.scribe_free = done;
                 self.plan_at(done, Planned::Manifest { term, step, of, head });
             }
+            Effect::LookBack => self.look(term),
             // A run that failed is resumed by whoever watches over it.
             Effect::Done(Ending::Failed(reason)) => {
                 self.failures.push(reason);
@@ -114,7 +115,7 @@ impl<O: Observer> World<O> {
                 let membership = Membership { term, generation, rank, doing: Doing::Joining };
                 let restores = membership.source() == StateSource::Restore;
                 if let Some(state) = self.workers.get_mut(&worker) {
-                    state.membership = Some(membership);
+                    (state.membership, state.entered) = (Some(membership), key.1);
                 }
                 let group = self.groups.entry(key).or_insert_with(|| crate::collective::Group::new(members));
                 if group.broken {
@@ -133,6 +134,7 @@ impl<O: Observer> World<O> {
                 if current.map(|(_, number)| number) == Some(generation) {
                     self.forget_half_received(worker);
                     self.leave_group(worker);
+                    self.say_what_it_holds(worker);
                 }
             }
             Order::Checkpoint { step, index, of } => match state.held.filter(|held| held.applied == step) {

@@ -200,6 +200,12 @@ pub const BUGS: &[Bug] = &[
         "if self.opened < 1_000_000 || self.term == 1 || !may_come {",
     ),
     bug(
+        "nobody looks for another checkpoint than the one that cannot be restored",
+        "state/checkpoints.rs",
+        "if self.phase != Phase::Done && std::mem::take(&mut self.looked) {",
+        "if self.phase == Phase::Done && std::mem::take(&mut self.looked) {",
+    ),
+    bug(
         "more members than lanes",
         "state/generations.rs",
         "        members.truncate(self.settings.max_workers);\n",
