@@ -144,6 +144,8 @@ struct Worker {
     generation: u64,
     /// The last one of which it has said what weights it left it with, or that it has them.
     entered: u64,
+    /// It could not restore a checkpoint; others may.
+    could_not_restore: bool,
 }
 
 /// A member's vote on a step.
@@ -196,6 +198,8 @@ pub struct Ledger {
     /// Whether the checkpoints of the terms before have been looked at: nobody goes back to what may be damaged, or
     /// further back than need be.
     looked: bool,
+    /// And have to be looked at once more.
+    look_again: bool,
     /// The head of the ledger that the newest checkpoint names.
     durable_head: String,
     ready: BTreeMap<WorkerId, Vote>,
@@ -259,6 +263,7 @@ impl Ledger {
             step: 0,
             durable: 0,
             looked: false,
+            look_again: false,
             durable_head: String::new(),
             ready: BTreeMap::new(),
             failed: BTreeMap::new(),

@@ -11,6 +11,8 @@ pub(crate) struct Manifest {
     pub(crate) head: String,
     /// The weights, as a hash.
     pub(crate) state: u64,
+    /// Parts.
+    pub(crate) of: u32,
 }
 
 #[derive(Clone, Debug, Default)]
@@ -61,11 +63,13 @@ impl Storage {
         (0..of).map(|index| self.parts.get(&(step, of, index)).copied()).collect()
     }
 
-    /// Creates a manifest unless there is one. Says whether it did. The parts that it names were written anew.
+    /// Creates a manifest unless there is one. Says whether it did. If it names the same parts, those were written anew.
     pub(crate) fn put_manifest(&mut self, step: u64, manifest: Manifest) -> bool {
-        self.damaged.remove(&step);
         let new = !self.manifests.contains_key(&step);
-        self.manifests.entry(step).or_insert(manifest);
+        let of = manifest.of;
+        if self.manifests.entry(step).or_insert(manifest).of == of {
+            self.damaged.remove(&step);
+        }
         new
     }
 

@@ -308,9 +308,11 @@ impl RunStore {
             retry(name, || to.at.put(name, bytes.clone())).await?;
         }
         // Terms go on from there: the record's segments are of earlier ones.
-        let term = TERMS.name(self.current_term().await?.0);
-        let bytes = retry(&term, || self.at.get(&term)).await?;
-        retry(&term, || to.at.put(&term, bytes.clone())).await?;
+        for term in self.numbered(&TERMS).await? {
+            let term = TERMS.name(term);
+            let bytes = retry(&term, || self.at.get(&term)).await?;
+            retry(&term, || to.at.put(&term, bytes.clone())).await?;
+        }
         for segment in record {
             let (name, text) = (segment.name(), segment.sealed());
             retry(&name, || to.at.put(&name, text.clone())).await?;

@@ -288,6 +288,10 @@ impl Member {
         tracing::info!(step, "restoring from a checkpoint");
         let checkpoints = self.run.checkpoints();
         let manifest = self.runtime.block_on(checkpoints.manifest(step))?;
+        if self.engine.applied().is_some() {
+            // Older weights may be the best there are, if these are damaged.
+            self.runtime.block_on(checkpoints.verify(&manifest))?;
+        }
         let engine = &mut self.engine;
         let load = |tensor: Tensor| -> Result<(), WorkerError> {
             Ok(engine.load(&tensor.name, &tensor.shape, &tensor.bytes)?)

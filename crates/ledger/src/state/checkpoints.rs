@@ -82,13 +82,17 @@ impl Ledger {
         skipped: Vec<String>,
         out: &mut Vec<Command>,
     ) {
-        if std::mem::replace(&mut self.looked, true) {
+        if self.looked {
             return; // Told twice.
         }
         // Which steps are left out for a jump of the loss depends on where checkpoints are.
         let made_up_for = self.durable > 0 || !self.attempts.is_empty();
         self.owed |= !skipped.is_empty() && !made_up_for && self.settings.guards.spike.is_none();
         out.extend(skipped.into_iter().map(Command::Notice));
+        self.looked = !std::mem::take(&mut self.look_again);
+        if !self.looked {
+            return out.push(Command::LookBack);
+        }
         if step > self.durable {
             (self.durable, self.durable_head) = (step, head);
         }
@@ -103,9 +107,14 @@ impl Ledger {
         self.fail_generation(&format!("{worker} cannot restore step {}: {why}", self.step), out);
         self.may_be_stored = self.may_be_stored.max(self.durable);
         (self.durable, self.durable_head) = (0, String::new());
-        // If it is being looked for already, a look that comes too early shows when somebody restores again.
+        if let Some(known) = self.workers.get_mut(&worker) {
+            known.could_not_restore = true;
+        }
         if self.phase != Phase::Done && std::mem::take(&mut self.looked) {
             out.push(Command::LookBack);
+        } else {
+            // Whoever is looking may have begun before it was there.
+            self.look_again = true;
         }
     }
 
@@ -441,6 +450,16 @@ mod tests {
             }
         };
         quiet(ledger, 10_000);
+        // If it is whole all the same, another worker may be able to read it.
+        let mut whole = ledger.clone();
+        comes(&mut whole, 10_000, WorkerId(3));
+        let found = Event::CheckpointFound { step: 2, head: String::new(), skipped: Vec::new() };
+        let told = whole.handle(10_000, found);
+        let first = told.iter().find_map(|command| match command {
+            Command::Open { generation, .. } => Some((generation.step, generation.members[0])),
+            _ => None,
+        });
+        assert_eq!(first, Some((2, WorkerId(3))), "{told:?}");
         let found =
             Event::CheckpointFound { step: 0, head: String::new(), skipped: vec!["of step 2".into()] };
         assert_eq!(ledger.handle(10_000, found), [Command::Notice("of step 2".into())]);

@@ -50,7 +50,9 @@ impl Ledger {
             }
         }
         let holds = |id: &WorkerId| self.workers[id].applied == Some(self.step);
-        let (mut members, others): (Vec<_>, Vec<_>) = ready.into_iter().partition(holds);
+        let (mut members, mut others): (Vec<_>, Vec<_>) = ready.into_iter().partition(holds);
+        // The first one restores, if nobody holds them.
+        others.sort_by_key(|id| self.workers[id].could_not_restore);
         members.extend(others);
         members.truncate(self.settings.max_workers);
         let sources = members.iter().enumerate().map(|(rank, id)| match (holds(id), rank) {

@@ -41,6 +41,7 @@ impl Ledger {
             progressed: now,
             generation: 0,
             entered: 0,
+            could_not_restore: false,
         };
         self.workers.insert(worker, known);
     }
@@ -128,11 +129,11 @@ impl Ledger {
         opened.unwrap_or(&self.record.last_members)
     }
 
-    /// Whether a member of the last generation is connected and has not said yet what it holds: it may be in the middle of a
+    /// Whether somebody who may hold weights is connected and has not said yet what it holds: it may be in the middle of a
     /// micro-batch.
     pub(super) fn survivors_are_busy(&self) -> bool {
-        let busy = |worker: &Worker| !worker.prepared || worker.may_have_received();
-        self.last_members().iter().filter_map(|member| self.workers.get(member)).any(busy)
+        let unprepared = |member| self.workers.get(member).is_some_and(|worker| !worker.prepared);
+        self.last_members().iter().any(unprepared) || self.workers.values().any(Worker::may_have_received)
     }
 
     /// Weights of a way that the run has left are as good as none.
@@ -290,7 +291,8 @@ impl Ledger {
     fn go_back_to_the_last(&mut self, now: u64, out: &mut Vec<Command>) {
         let alone = self.workers.values().all(|worker| worker.leaving || !worker.prepared);
         let best = self.leaving.iter().copied().find(|&worker| self.is_best(worker));
-        let held = best.and_then(|worker| self.workers[&worker].applied).filter(|_| alone);
+        let known = self.looked && !self.survivors_are_busy();
+        let held = best.and_then(|worker| self.workers[&worker].applied).filter(|_| alone && known);
         if let Some(held) = held {
             if now < *self.missing_since.get_or_insert(now) + REGATHER_MS {
                 return;

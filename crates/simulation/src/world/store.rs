@@ -107,7 +107,7 @@ impl<O: Observer> World<O> {
         let Some(parts) = self.storage.parts(step, of) else {
             return Err(format!("the checkpoint of step {step} lacks a part of {of}"));
         };
-        if self.storage.put_manifest(step, Manifest { head, state: parts[0] }) {
+        if self.storage.put_manifest(step, Manifest { head, state: parts[0], of }) {
             self.see(&Seen::Checkpoint { step, parts: &parts })?;
         }
         match failed {
