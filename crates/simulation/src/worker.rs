@@ -1,5 +1,6 @@
 //! A worker process, as `worker::member` behaves: it enters generations, computes, votes, applies what is committed,
-//! and says what it holds whenever a connection begins or a generation ends. Knows neither the ledger nor the other workers' weights.
+//! and says what it holds whenever a connection begins or a generation ends. Knows neither the ledger nor the other workers'
+//! weights.
 
 use std::collections::{BTreeMap, VecDeque};
 

@@ -208,10 +208,11 @@ impl<O: Observer> World<O> {
                 StateSource::Receive => state.held = first,
                 StateSource::Restore if step == 0 => state.held = Some(State::FIRST),
                 StateSource::Restore => {
-                    state.held = self.storage.whole(step).map(|hash| State { applied: step, hash });
-                    if state.held.is_none() {
+                    // What it held before is overwritten only by what is whole.
+                    let Some(hash) = self.storage.whole(step) else {
                         return self.restore_failed(member, key);
-                    }
+                    };
+                    state.held = Some(State { applied: step, hash });
                 }
             }
             if rank == 0 {
