@@ -35,6 +35,10 @@ const MODELS: [(&str, [&str; 4]); 2] = [
 ];
 const STEPS: u64 = 10;
 const EVERY: u64 = 3;
+/// Sequences of a step: one micro-batch, so that the run is short.
+const BATCH: u64 = 8;
+/// Sequences of a step that shows how fast large steps are: an update takes little of it.
+const LARGE: u64 = 64;
 /// The step that a checkpoint is set against: 256 sequences of 512 tokens.
 const STEP_TOKENS: f64 = 256.0 * 512.0;
 /// The share of a step that it may take, and the copies of the state that it may hold.
@@ -62,11 +66,11 @@ pub fn run(root: &Path, arguments: &CheckpointArgs) -> Outcome<()> {
     place.prepare()?;
     let mut measured = Vec::new();
     for (model, settings) in &MODELS[..if arguments.quick { 1 } else { MODELS.len() }] {
-        // One run without checkpoints: what it takes is not theirs. It ends with one, which is not looked at.
-        let without = place.watched(model, settings, "local", STEPS + 1)?.0.memory_at(STEPS);
+        let without = place.without_checkpoints(model, settings)?;
         for storage in ["local", "s3"] {
-            let (watched, bytes) = place.watched(model, settings, storage, EVERY)?;
-            let found = watched.report(model, storage, bytes, without);
+            let run = Run { steps: STEPS, every: EVERY, batch: BATCH, storage };
+            let (watched, bytes) = place.watched(model, settings, &run)?;
+            let found = watched.report(model, storage, bytes, &without);
             println!("{}", line(&found));
             measured.push(found);
         }
@@ -109,18 +113,22 @@ impl Place {
         run_command(command.arg(corpus).arg("--out").arg(self.folder.join("dataset")))
     }
 
-    /// A short run with a checkpoint after every so many steps, watched from outside; and the size of a checkpoint.
-    fn watched(
-        &self,
-        model: &str,
-        settings: &[&str; 4],
-        storage: &str,
-        every: u64,
-    ) -> Outcome<(Watched, u64)> {
+    /// What a model takes by itself: memory of a run as long as the others, and the speed of large steps. Each ends with
+    /// a checkpoint, which is not looked at.
+    fn without_checkpoints(&self, model: &str, settings: &[&str; 4]) -> Outcome<Without> {
+        let alone = |steps, batch| Run { steps: steps + 1, every: steps + 1, batch, storage: "local" };
+        let memory = self.watched(model, settings, &alone(STEPS, BATCH))?.0.memory_at(STEPS);
+        let tokens_per_second = self.watched(model, settings, &alone(2, LARGE))?.0.tokens_per_second;
+        Ok(Without { memory, tokens_per_second })
+    }
+
+    /// A short run, watched from outside; and the size of a checkpoint.
+    fn watched(&self, model: &str, settings: &[&str; 4], run: &Run) -> Outcome<(Watched, u64)> {
+        let Run { steps, every, batch, storage } = *run;
         let server = if storage == "s3" { Some(self.server()?) } else { None };
         let run = match &server {
-            Some(_) => format!("s3://runs/{model}-{every}"),
-            None => self.folder.join(format!("run-{model}-{every}")).display().to_string(),
+            Some(_) => format!("s3://runs/{model}"),
+            None => self.folder.join(format!("run-{model}-{every}-{batch}")).display().to_string(),
         };
         let mut command = self.cloze(&["train"]);
         command.arg(self.root.join(CONFIG)).args(["--json", "--workers", "1"]);
@@ -128,17 +136,13 @@ impl Place {
             speaks_s3(&mut command, url);
         }
         let dataset = self.folder.join("dataset").display().to_string();
-        let places = [
-            format!("data.dataset={dataset}"),
-            format!("run.store={run}"),
-            format!("train.steps={}", STEPS.max(every)),
-        ];
+        let places =
+            [format!("data.dataset={dataset}"), format!("run.store={run}"), format!("train.steps={steps}")];
         let others = [
             format!("checkpoint.every={every}"),
             "schedule.warmup_steps=1".to_owned(),
             "train.threads=2".to_owned(),
-            // One micro-batch a step: the speed is that of larger steps, and the run is short.
-            "train.batch=8".to_owned(),
+            format!("train.batch={batch}"),
         ];
         for setting in settings.iter().map(|&setting| setting.to_owned()).chain(places).chain(others) {
             command.args(["--set", &setting]);
@@ -186,6 +190,23 @@ impl Place {
 fn speaks_s3(command: &mut Command, url: &str) {
     command.env("AWS_ACCESS_KEY_ID", "cloze").env("AWS_SECRET_ACCESS_KEY", "masked-language-model");
     command.env("AWS_REGION", "us-east-1").env("AWS_ENDPOINT_URL", url);
+}
+
+/// A run that is measured.
+struct Run {
+    steps: u64,
+    /// Steps between checkpoints.
+    every: u64,
+    /// Sequences of a step.
+    batch: u64,
+    storage: &'static str,
+}
+
+/// What a model takes without checkpoints.
+struct Without {
+    /// The most memory, in bytes.
+    memory: f64,
+    tokens_per_second: f64,
 }
 
 /// What a run showed.
@@ -239,18 +260,17 @@ impl Watched {
         self.memory.range(..=step).map(|(_, &most)| most).fold(0.0, f64::max)
     }
 
-    /// Set against a run of as many steps that took this much memory without checkpoints.
-    fn report(&self, model: &str, storage: &str, bytes: u64, without: f64) -> Value {
+    fn report(&self, model: &str, storage: &str, bytes: u64, without: &Without) -> Value {
         let memory = self.memory_at(u64::MAX);
-        let step = STEP_TOKENS / self.tokens_per_second;
+        let step = STEP_TOKENS / without.tokens_per_second;
         let stall = self.stalls.iter().copied().fold(0.0, f64::max);
         let fastest = self.stored.iter().copied().fold(f64::INFINITY, f64::min);
         json!({
             "model": model, "storage": storage, "bytes": bytes, "parameters": bytes / 12,
             "stall_seconds": self.stalls, "stored_seconds": self.stored, "step_seconds": step,
             "share_of_a_step": stall / step, "megabytes_per_second": bytes as f64 / 1e6 / fastest,
-            "copies": (memory - without) / bytes as f64,
-            "peak_bytes": { "without_checkpoints": without, "in_all": memory },
+            "copies": (memory - without.memory) / bytes as f64,
+            "peak_bytes": { "without_checkpoints": without.memory, "in_all": memory },
         })
     }
 }
