@@ -291,6 +291,7 @@ impl Member {
         if self.engine.applied().is_some() {
             // Older weights may be the best there are, if these are damaged.
             self.runtime.block_on(checkpoints.verify(&manifest))?;
+            self.progress.now(v1::Doing::Unspecified);
         }
         let engine = &mut self.engine;
         let load = |tensor: Tensor| -> Result<(), WorkerError> {
@@ -424,7 +425,8 @@ impl Member {
     fn say_what_it_holds(&self) {
         let (applied, tail) = (self.engine.applied(), Some(self.told.tail()));
         let since = applied.map(|_| self.since);
-        let entered = self.entered;
+        // What goes out in the next session is no answer to a generation of that one.
+        let entered = if self.session == self.interrupt.session() { self.entered } else { 0 };
         self.say(worker_message::Kind::Prepared(v1::Prepared { applied, tail, since, entered }));
     }
 

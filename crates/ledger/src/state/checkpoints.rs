@@ -88,6 +88,10 @@ impl Ledger {
         // Which steps are left out for a jump of the loss depends on where checkpoints are.
         let made_up_for = self.durable > 0 || !self.attempts.is_empty();
         self.owed |= !skipped.is_empty() && !made_up_for && self.settings.guards.spike.is_none();
+        if !skipped.is_empty() {
+            // It was not for want of ability.
+            self.workers.values_mut().for_each(|worker| worker.could_not_restore = false);
+        }
         out.extend(skipped.into_iter().map(Command::Notice));
         self.looked = !std::mem::take(&mut self.look_again);
         if !self.looked {
@@ -452,9 +456,9 @@ mod tests {
         quiet(ledger, 10_000);
         // If it is whole all the same, another worker may be able to read it.
         let mut whole = ledger.clone();
-        comes(&mut whole, 10_000, WorkerId(3));
         let found = Event::CheckpointFound { step: 2, head: String::new(), skipped: Vec::new() };
-        let told = whole.handle(10_000, found);
+        assert_eq!(whole.handle(10_000, found), [], "there may be one soon");
+        let told = comes(&mut whole, 10_001, WorkerId(3));
         let first = told.iter().find_map(|command| match command {
             Command::Open { generation, .. } => Some((generation.step, generation.members[0])),
             _ => None,

@@ -29,7 +29,10 @@ impl Ledger {
         if !held && (self.attempts.contains_key(&self.step) || self.attempts.values().any(stored)) {
             return; // A checkpoint is about to exist; going back now would be going back too far.
         }
-        if held || self.step == self.durable {
+        // Whoever could not read it gives others some time to come.
+        let unable = |id: &WorkerId| self.workers[id].could_not_restore;
+        let nobody_is_able = !held && self.step > 0 && ready.iter().all(unable);
+        if held || (self.step == self.durable && !nobody_is_able) {
             self.missing_since = None;
         } else if now < *self.missing_since.get_or_insert(now) + REGATHER_MS || self.survivors_are_busy() {
             return;
