@@ -3,8 +3,9 @@
 //! them.
 
 mod proxy;
+mod report;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::io::{BufRead, BufReader};
 use std::net::TcpListener;
@@ -13,7 +14,7 @@ use std::process::{Child, Command, Stdio};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::time::{Duration, Instant};
 
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use crate::prng::Prng;
 use crate::shell::{Failure, Outcome, failed, foreign, output, run as run_command};
@@ -32,6 +33,9 @@ pub struct ChaosArgs {
     /// Workers that are kept alive
     #[arg(long, value_name = "N", default_value_t = 3, value_parser = clap::value_parser!(u32).range(2..))]
     workers: u32,
+    /// Do only this to the run; with only coordinators killed, it has the same processes of workers from beginning to end
+    #[arg(long, value_name = "WHAT", value_delimiter = ',', value_enum)]
+    only: Vec<Disturbance>,
     /// Run the programs of the dev profile, which are quicker to build
     #[arg(long)]
     dev: bool,
@@ -59,13 +63,19 @@ const SETTINGS: [&str; 4] = [
 ];
 
 /// What is done to the run.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, clap::ValueEnum)]
 enum Disturbance {
+    /// SIGKILL to a worker that computes
     KillWorker,
+    /// SIGKILL to the coordinator, and another one in its place
     KillCoordinator,
+    /// An open connection between a worker and the coordinator breaks
     CutConnection,
+    /// SIGSTOP to a worker that computes, and SIGCONT up to three seconds later
     StandStill,
+    /// SIGTERM to a worker that computes
     Leave,
+    /// One worker more
     Join,
 }
 
@@ -112,7 +122,7 @@ pub fn run(root: &Path, arguments: &ChaosArgs) -> Outcome<()> {
     let equal = place.weights("undisturbed")? == place.weights("disturbed")?;
     let verified = place.verified("disturbed")?;
     let report = chaos.report(arguments, steps, equal, &verified);
-    println!("{}", show(&report));
+    println!("{}", report::show(&report));
     if let Some(path) = &arguments.out {
         crate::bench::write(path, &report)?;
     }
@@ -191,18 +201,40 @@ struct Chaos<'a> {
     coordinator: Child,
     updates: Receiver<(Instant, Value)>,
     supervisors: Vec<Child>,
+    /// What is done; those that are there more often are done more often.
+    kinds: Vec<Disturbance>,
+    /// The processes that supervisors were seen to have started, where the system tells.
+    processes: BTreeSet<u32>,
     /// Processes that stand still, and until when.
     still: Vec<(String, Instant)>,
-    /// What was done and not yet made up for: when, and whether a generation without the victim is open.
-    open: Vec<(Disturbance, Instant, bool)>,
-    /// Seconds from what was done to the next commit.
-    recoveries: BTreeMap<Disturbance, Vec<f64>>,
+    /// What was done and not yet made up for.
+    open: Vec<Open>,
+    recoveries: BTreeMap<Disturbance, Vec<Recovery>>,
     counts: BTreeMap<Disturbance, u64>,
     step: u64,
     /// Steps that were computed again, each time that any were.
     redone: Vec<u64>,
     /// Kills that were left undone, because they would have taken the only weights.
     spared: u64,
+}
+
+/// What was done and not yet made up for.
+struct Open {
+    what: Disturbance,
+    since: Instant,
+    /// Whether a generation without the victim is open.
+    opened: bool,
+    /// Whether nothing else is made up for at the same time.
+    alone: bool,
+}
+
+/// What was made up for.
+#[derive(Clone, Copy)]
+struct Recovery {
+    /// From what was done to the next commit.
+    seconds: f64,
+    /// Whether nothing else was made up for at the same time.
+    alone: bool,
 }
 
 /// A member, as `cloze status` shows it.
@@ -218,6 +250,8 @@ impl<'a> Chaos<'a> {
         let port = port.map_err(|error| Failure::Failed(format!("no port is free: {error}")))?.port();
         let wire = Proxy::start(port).map_err(|error| Failure::Failed(format!("no proxy: {error}")))?;
         let (coordinator, updates) = coordinator(place, port, steps, false)?;
+        let only = &arguments.only;
+        let asked = |what: &Disturbance| only.is_empty() || only.contains(what);
         let mut chaos = Chaos {
             place,
             random: Prng::new(arguments.seed, 0),
@@ -228,6 +262,8 @@ impl<'a> Chaos<'a> {
             coordinator,
             updates,
             supervisors: Vec::new(),
+            kinds: DISTURBANCES.into_iter().filter(asked).collect(),
+            processes: BTreeSet::new(),
             still: Vec::new(),
             open: Vec::new(),
             recoveries: BTreeMap::new(),
@@ -259,7 +295,10 @@ impl<'a> Chaos<'a> {
             match self.updates.recv_timeout(Duration::from_millis(50)) {
                 Ok((at, update)) => {
                     if update["kind"] == "opened" {
-                        self.open.iter_mut().filter(|open| open.1 < at).for_each(|open| open.2 = true);
+                        self.open
+                            .iter_mut()
+                            .filter(|open| open.since < at)
+                            .for_each(|open| open.opened = true);
                     }
                     if let Some(step) = update["step"].as_u64().filter(|_| update["kind"] == "step") {
                         last = at;
@@ -272,7 +311,7 @@ impl<'a> Chaos<'a> {
             if last.elapsed() > HANGS {
                 return failed(format!("no step for {HANGS:?} after step {}", self.step));
             }
-            self.wake()?;
+            self.look_after()?;
             // The end is left alone, so that every disturbance is followed by a step.
             if Instant::now() > next && self.step < self.steps * 19 / 20 {
                 self.disturb()?;
@@ -286,8 +325,9 @@ impl<'a> Chaos<'a> {
         self.redone.extend((self.step + 1).checked_sub(step).filter(|&steps| steps > 0));
         self.step = step;
         // A step before that was decided before, or with the victim's vote.
-        for (what, since, _) in self.open.extract_if(.., |open| open.2) {
-            self.recoveries.entry(what).or_default().push((at - since).as_secs_f64());
+        for Open { what, since, alone, .. } in self.open.extract_if(.., |open| open.opened) {
+            let seconds = (at - since).as_secs_f64();
+            self.recoveries.entry(what).or_default().push(Recovery { seconds, alone });
         }
     }
 
@@ -300,7 +340,7 @@ impl<'a> Chaos<'a> {
     }
 
     /// Lets those go on that stood still long enough, and starts workers for those that are gone.
-    fn wake(&mut self) -> Outcome<()> {
+    fn look_after(&mut self) -> Outcome<()> {
         let now = Instant::now();
         for (process, _) in self.still.extract_if(.., |(_, until)| *until <= now) {
             signal(&process, "CONT");
@@ -309,11 +349,12 @@ impl<'a> Chaos<'a> {
         while self.supervisors.len() < self.workers as usize {
             self.join()?;
         }
+        self.processes.extend(self.supervisors.iter().flat_map(|child| shell::children(child.id())));
         Ok(())
     }
 
     fn disturb(&mut self) -> Outcome<()> {
-        let what = self.random.pick(&DISTURBANCES);
+        let what = self.random.pick(&self.kinds);
         let members = self.members();
         let victim = (!members.is_empty()).then(|| self.random.below(members.len()));
         let others_hold = victim.is_some_and(|victim| self.others_hold(&members, victim));
@@ -345,8 +386,10 @@ impl<'a> Chaos<'a> {
             _ => return Ok(()),
         }
         *self.counts.entry(what).or_default() += 1;
+        let alone = self.open.is_empty() && self.still.is_empty();
+        self.open.iter_mut().for_each(|open| open.alone = false);
         if MEASURED.contains(&what) {
-            self.open.push((what, Instant::now(), false));
+            self.open.push(Open { what, since: Instant::now(), opened: false, alone });
         }
         Ok(())
     }
@@ -389,33 +432,6 @@ impl<'a> Chaos<'a> {
             std::thread::sleep(Duration::from_millis(50));
         }
     }
-
-    fn report(&self, arguments: &ChaosArgs, steps: u64, equal: bool, verified: &Value) -> Value {
-        let seconds = |what: Disturbance| {
-            let mut seconds = self.recoveries.get(&what).cloned().unwrap_or_default();
-            seconds.sort_by(f64::total_cmp);
-            let at = |share: f64| {
-                seconds.get(((seconds.len().max(1) - 1) as f64 * share).round() as usize).copied()
-            };
-            json!({ "count": seconds.len(), "median": at(0.5), "p99": at(0.99), "longest": at(1.0), "all": seconds })
-        };
-        let counts: BTreeMap<String, u64> =
-            self.counts.iter().map(|(what, count)| (format!("{what:?}"), *count)).collect();
-        json!({
-            "benchmark": "chaos", "seed": arguments.seed, "dev_profile": arguments.dev, "steps": steps, "workers": arguments.workers,
-            "machine": crate::bench::facts::machine(), "project": crate::bench::facts::project(&self.place.root),
-            "disturbances": counts, "seconds_to_next_commit": {
-                "worker_killed": seconds(Disturbance::KillWorker),
-                "coordinator_killed": seconds(Disturbance::KillCoordinator),
-                "connection_cut": seconds(Disturbance::CutConnection),
-            },
-            "kills_spared": self.spared,
-            "steps_redone": self.redone.iter().sum::<u64>(), "redone_at_once": self.redone,
-            "same_bits": equal, "verified": {
-                "steps": verified["steps"], "undone": verified["undone"], "findings": verified["findings"],
-            },
-        })
-    }
 }
 
 /// Starts a coordinator whose updates arrive with the times at which they were read.
@@ -449,32 +465,4 @@ fn coordinator(
 fn signal(process: &str, name: &str) {
     // It may be gone already.
     let _ = foreign("kill").args([&format!("-{name}"), process]).stderr(Stdio::null()).status();
-}
-
-fn show(report: &Value) -> String {
-    let line = |what: &str, key: &str| {
-        let of = &report["seconds_to_next_commit"][key];
-        let number = |name: &str| of[name].as_f64().map_or("-".to_owned(), |value| format!("{value:.2}"));
-        format!(
-            "{what}: {} times, seconds to the next commit: median {}, p99 {}, longest {}\n",
-            of["count"],
-            number("median"),
-            number("p99"),
-            number("longest")
-        )
-    };
-    format!(
-        "disturbances: {}; kills spared: {}\n{}{}{}steps computed again: {}, at once: {}; the same bits: {}; record: {} steps, {} undone, findings {}",
-        report["disturbances"],
-        report["kills_spared"],
-        line("worker killed", "worker_killed"),
-        line("coordinator killed", "coordinator_killed"),
-        line("connection cut", "connection_cut"),
-        report["steps_redone"],
-        report["redone_at_once"],
-        report["same_bits"],
-        report["verified"]["steps"],
-        report["verified"]["undone"],
-        report["verified"]["findings"]
-    )
 }

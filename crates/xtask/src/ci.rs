@@ -10,7 +10,7 @@ use std::path::Path;
 
 /// Runs the checks; the tests only if every check before them succeeded.
 pub fn run(root: &Path) -> Outcome<()> {
-    let mut stages = Stages::default();
+    let mut stages = Stages::below(root);
     let mut counts = Counts::default();
     // Linting compiles the build scripts, and one of them wants libtorch.
     if stages.run("setup", || crate::setup::run(root, true)) {

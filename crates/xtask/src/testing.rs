@@ -14,7 +14,7 @@ const TORCH_FEATURE: &str = "torch";
 
 /// Sets up, tests, and prints the table and the counts.
 pub fn run(root: &Path, arguments: &[String]) -> Outcome<()> {
-    let mut stages = Stages::default();
+    let mut stages = Stages::below(root);
     let mut counts = Counts::default();
     if stages.run("setup", || crate::setup::run(root, true)) {
         test_stages(root, arguments, &mut stages, &mut counts)?;

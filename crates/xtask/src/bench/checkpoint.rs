@@ -9,7 +9,7 @@ use std::time::Instant;
 
 use serde_json::{Value, json};
 
-use crate::shell::{Failure, Outcome, cargo, failed, foreign, run as run_command};
+use crate::shell::{Failure, Outcome, cargo, children, failed, foreign, run as run_command};
 use crate::tidy::workspace::Workspace;
 use crate::{demo_corpus, setup};
 
@@ -34,6 +34,8 @@ const MODELS: [(&str, [&str; 4]); 2] = [
     ("340M", ["model.layers=27", "model.hidden=1024", "model.heads=16", "model.feed_forward=4096"]),
 ];
 const STEPS: u64 = 10;
+/// Runs of each kind: two of the same kind differ in memory by a twentieth of a copy.
+const REPEAT: usize = 3;
 const EVERY: u64 = 3;
 /// Sequences of a step: one micro-batch, so that the run is short.
 const BATCH: u64 = 8;
@@ -69,8 +71,9 @@ pub fn run(root: &Path, arguments: &CheckpointArgs) -> Outcome<()> {
         let without = place.without_checkpoints(model, settings)?;
         for storage in ["local", "s3"] {
             let run = Run { steps: STEPS, every: EVERY, batch: BATCH, storage };
-            let (watched, bytes) = place.watched(model, settings, &run)?;
-            let found = watched.report(model, storage, bytes, &without);
+            let runs: Vec<Watched> =
+                (0..REPEAT).map(|_| place.watched(model, settings, &run)).collect::<Outcome<_>>()?;
+            let found = report(model, storage, &runs, &without);
             println!("{}", line(&found));
             measured.push(found);
         }
@@ -79,6 +82,8 @@ pub fn run(root: &Path, arguments: &CheckpointArgs) -> Outcome<()> {
         println!("{peer}");
         measured.push(peer);
     }
+    // Gigabytes that nobody looks at any more.
+    let _ = std::fs::remove_dir_all(&place.folder);
     let results = json!({
         "benchmark": "checkpoint", "date": super::date(arguments.date.as_deref()), "machine": super::facts::machine(),
         "project": super::facts::project(root), "targets": TARGETS, "step_tokens": STEP_TOKENS, "measured": measured,
@@ -113,22 +118,26 @@ impl Place {
         run_command(command.arg(corpus).arg("--out").arg(self.folder.join("dataset")))
     }
 
-    /// What a model takes by itself: memory of a run as long as the others, and the speed of large steps. Each ends with
+    /// What a model takes by itself: memory of runs as long as the others, and the speed of large steps. Each ends with
     /// a checkpoint, which is not looked at.
     fn without_checkpoints(&self, model: &str, settings: &[&str; 4]) -> Outcome<Without> {
         let alone = |steps, batch| Run { steps: steps + 1, every: steps + 1, batch, storage: "local" };
-        let memory = self.watched(model, settings, &alone(STEPS, BATCH))?.0.memory_at(STEPS);
-        let tokens_per_second = self.watched(model, settings, &alone(2, LARGE))?.0.tokens_per_second;
+        let memory = || Ok(self.watched(model, settings, &alone(STEPS, BATCH))?.memory_until(STEPS));
+        let memory = (0..REPEAT).map(|_| memory()).collect::<Outcome<_>>()?;
+        let tokens_per_second = self.watched(model, settings, &alone(2, LARGE))?.tokens_per_second;
         Ok(Without { memory, tokens_per_second })
     }
 
-    /// A short run, watched from outside; and the size of a checkpoint.
-    fn watched(&self, model: &str, settings: &[&str; 4], run: &Run) -> Outcome<(Watched, u64)> {
+    /// A short run, watched from outside. What the one before left is removed.
+    fn watched(&self, model: &str, settings: &[&str; 4], run: &Run) -> Outcome<Watched> {
         let Run { steps, every, batch, storage } = *run;
+        for folder in ["run", "s3"] {
+            let _ = std::fs::remove_dir_all(self.folder.join(folder));
+        }
         let server = if storage == "s3" { Some(self.server()?) } else { None };
         let run = match &server {
             Some(_) => format!("s3://runs/{model}"),
-            None => self.folder.join(format!("run-{model}-{every}-{batch}")).display().to_string(),
+            None => self.folder.join("run").display().to_string(),
         };
         let mut command = self.cloze(&["train"]);
         command.arg(self.root.join(CONFIG)).args(["--json", "--workers", "1"]);
@@ -147,18 +156,19 @@ impl Place {
         for setting in settings.iter().map(|&setting| setting.to_owned()).chain(places).chain(others) {
             command.args(["--set", &setting]);
         }
-        let watched = watch(command.stdout(Stdio::piped()))?;
+        let mut watched = watch(command.stdout(Stdio::piped()))?;
         let mut listing = self.cloze(&["checkpoints", "ls", &run, "--json"]);
         if let Some((_, url)) = &server {
             speaks_s3(&mut listing, url);
         }
         let text = crate::shell::output(&mut listing).unwrap_or_default();
         let bytes =
-            text.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok()?["bytes"].as_u64()).max();
+            text.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok()?["bytes"].as_u64());
+        watched.bytes = bytes.max().unwrap_or(0);
         if let Some((mut child, _)) = server {
             let _ = (child.kill(), child.wait());
         }
-        Ok((watched, bytes.unwrap_or(0)))
+        Ok(watched)
     }
 
     /// An S3 server without faults.
@@ -204,8 +214,8 @@ struct Run {
 
 /// What a model takes without checkpoints.
 struct Without {
-    /// The most memory, in bytes.
-    memory: f64,
+    /// Of each run.
+    memory: Vec<Memory>,
     tokens_per_second: f64,
 }
 
@@ -219,6 +229,8 @@ struct Watched {
     tokens_per_second: f64,
     /// The most memory so far, in bytes, as of each step.
     memory: std::collections::BTreeMap<u64, f64>,
+    /// The size of a checkpoint.
+    bytes: u64,
 }
 
 fn watch(command: &mut Command) -> Outcome<Watched> {
@@ -243,7 +255,7 @@ fn watch(command: &mut Command) -> Outcome<Watched> {
             }
             _ => continue,
         }
-        let peak = engines(child.id()).into_iter().filter_map(peak).fold(0.0, f64::max);
+        let peak = children(child.id()).into_iter().filter_map(peak).fold(0.0, f64::max);
         let most = watched.memory.entry(step).or_default();
         *most = most.max(peak);
     }
@@ -254,34 +266,59 @@ fn watch(command: &mut Command) -> Outcome<Watched> {
     Ok(watched)
 }
 
-impl Watched {
-    /// The most memory until the update of this step was applied, in bytes.
-    fn memory_at(&self, step: u64) -> f64 {
-        self.memory.range(..=step).map(|(_, &most)| most).fold(0.0, f64::max)
-    }
+/// The most memory that a run had, in bytes.
+#[derive(Clone, Copy)]
+struct Memory {
+    before_the_first_checkpoint: f64,
+    in_all: f64,
+}
 
-    fn report(&self, model: &str, storage: &str, bytes: u64, without: &Without) -> Value {
-        let memory = self.memory_at(u64::MAX);
-        let step = STEP_TOKENS / without.tokens_per_second;
-        let stall = self.stalls.iter().copied().fold(0.0, f64::max);
-        let fastest = self.stored.iter().copied().fold(f64::INFINITY, f64::min);
-        json!({
-            "model": model, "storage": storage, "bytes": bytes, "parameters": bytes / 12,
-            "stall_seconds": self.stalls, "stored_seconds": self.stored, "step_seconds": step,
-            "share_of_a_step": stall / step, "megabytes_per_second": bytes as f64 / 1e6 / fastest,
-            "copies": (memory - without.memory) / bytes as f64,
-            "peak_bytes": { "without_checkpoints": without.memory, "in_all": memory },
-        })
+impl Watched {
+    /// Until the update of this step was applied.
+    fn memory_until(&self, step: u64) -> Memory {
+        let most = |step| self.memory.range(..=step).map(|(_, &most)| most).fold(0.0, f64::max);
+        Memory { before_the_first_checkpoint: most(EVERY - 1), in_all: most(step) }
     }
 }
 
-/// The processes that a process has started.
-fn engines(process: u32) -> Vec<u32> {
-    let tasks = std::fs::read_dir(format!("/proc/{process}/task")).into_iter().flatten().flatten();
-    let children = tasks.filter_map(|task| std::fs::read_to_string(task.path().join("children")).ok());
-    let numbers =
-        |text: String| text.split_whitespace().filter_map(|child| child.parse().ok()).collect::<Vec<u32>>();
-    children.flat_map(numbers).collect()
+fn report(model: &str, storage: &str, runs: &[Watched], without: &Without) -> Value {
+    let bytes = runs.iter().map(|run| run.bytes).max().unwrap_or(0);
+    let memory: Vec<Memory> = runs.iter().map(|run| run.memory_until(u64::MAX)).collect();
+    // What a run takes before differs more between two runs than what comes on top.
+    let (rises, others) = (rises(&memory), rises(&without.memory));
+    let step = STEP_TOKENS / without.tokens_per_second;
+    let stall = runs.iter().flat_map(|run| run.stalls.iter().copied()).fold(0.0, f64::max);
+    let fastest = runs.iter().flat_map(|run| run.stored.iter().copied()).fold(f64::INFINITY, f64::min);
+    let stalls: Vec<_> = runs.iter().map(|run| &run.stalls).collect();
+    let stored: Vec<_> = runs.iter().map(|run| &run.stored).collect();
+    json!({
+        "model": model, "storage": storage, "bytes": bytes, "parameters": bytes / 12,
+        "stall_seconds": stalls, "stored_seconds": stored, "step_seconds": step,
+        "share_of_a_step": stall / step, "megabytes_per_second": bytes as f64 / 1e6 / fastest,
+        "copies": (mean(&rises) - mean(&others)) / bytes as f64,
+        "copies_by_which_runs_differ": spread(&rises).max(spread(&others)) / bytes as f64,
+        "peak_bytes": { "without_checkpoints": shown(&without.memory), "in_all": shown(&memory) },
+    })
+}
+
+/// What was added after the first steps.
+fn rises(runs: &[Memory]) -> Vec<f64> {
+    runs.iter().map(|run| run.in_all - run.before_the_first_checkpoint).collect()
+}
+
+fn shown(runs: &[Memory]) -> Value {
+    let columns = |of: fn(&Memory) -> f64| runs.iter().map(of).collect::<Vec<_>>();
+    json!({ "until_step_2": columns(|run| run.before_the_first_checkpoint), "most": columns(|run| run.in_all) })
+}
+
+fn mean(numbers: &[f64]) -> f64 {
+    numbers.iter().sum::<f64>() / numbers.len() as f64
+}
+
+/// From the least to the most.
+fn spread(numbers: &[f64]) -> f64 {
+    let most = |sign: f64| numbers.iter().map(|number| sign * number).fold(f64::NEG_INFINITY, f64::max);
+    most(1.0) + most(-1.0)
 }
 
 /// The most memory that a process had, in bytes.
@@ -294,12 +331,13 @@ fn peak(process: u32) -> Option<f64> {
 fn line(found: &Value) -> String {
     let number = |key: &str| found[key].as_f64().unwrap_or(f64::NAN);
     let longest = |key: &str| {
-        let all = found[key].as_array().into_iter().flatten().filter_map(Value::as_f64);
-        all.fold(0.0, f64::max)
+        let runs = found[key].as_array().into_iter().flatten();
+        runs.filter_map(Value::as_array).flatten().filter_map(Value::as_f64).fold(0.0, f64::max)
     };
     format!(
         "{} ({:.0} M parameters, {:.2} GB) to {}: held up {:.3} s at most, {:.3} % of a step of 256 x 512 tokens ({:.0} s); \
-         stored within {:.2} s, {:.0} MB/s at best; {:.2} copies of the state in memory",
+         stored within {:.2} s, {:.0} MB/s at best; {:.3} copies of the state in memory, \
+         where runs of one kind differ by {:.3}",
         found["model"].as_str().unwrap_or_default(),
         number("parameters") / 1e6,
         number("bytes") / 1e9,
@@ -310,5 +348,6 @@ fn line(found: &Value) -> String {
         longest("stored_seconds"),
         number("megabytes_per_second"),
         number("copies"),
+        number("copies_by_which_runs_differ"),
     )
 }
