@@ -7,7 +7,7 @@ use std::{io, thread};
 use memmap2::MmapMut;
 
 /// Makes copies, in memory of the system's own that is used again for the next one of the same size. Fresh pages
-/// take three times as long as the copying, and what goes through the allocator comes back to it in pieces.
+/// take longer than the copying, and what goes through the allocator comes back to it in pieces.
 #[derive(Debug, Default)]
 pub(crate) struct Stager {
     unused: Arc<Mutex<Option<MmapMut>>>,
@@ -25,7 +25,7 @@ impl Stager {
             .collect();
         let size = ends.last().copied().unwrap_or(0).max(1);
         let unused = lock(&self.unused).take().filter(|memory| memory.len() == size);
-        let mut memory = unused.map_or_else(|| MmapMut::map_anon(size), Ok)?;
+        let mut memory = unused.map_or_else(|| fresh(size), Ok)?;
         let mut rest = &mut memory[..];
         let copies = tensors.iter().map(|tensor| {
             let (copy, behind) = std::mem::take(&mut rest).split_at_mut(tensor.len());
@@ -45,6 +45,14 @@ impl Stager {
         });
         Ok(Snapshot { memory: Some(memory), ends, home: Arc::clone(&self.unused) })
     }
+}
+
+fn fresh(size: usize) -> io::Result<MmapMut> {
+    let memory = MmapMut::map_anon(size)?;
+    // Small pages take longer than what is copied into them. Where there are no large ones, nothing is lost.
+    #[cfg(target_os = "linux")]
+    let _ = memory.advise(memmap2::Advice::HugePage);
+    Ok(memory)
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
