@@ -105,6 +105,8 @@ pub enum Doing {
     Computing,
     /// It waits for the other members.
     Collective,
+    /// It connects to the others, before anything else.
+    Connecting,
 }
 
 /// How far a worker has come.

@@ -9,6 +9,7 @@ mod guards;
 mod members;
 mod pace;
 mod stored;
+mod trial;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -146,6 +147,9 @@ struct Worker {
     entered: u64,
     /// It could not restore a checkpoint; others may.
     could_not_restore: bool,
+    /// How often it was left out since it last took part in a step, and until when it is.
+    trials: u32,
+    not_before: u64,
 }
 
 /// A member's vote on a step.
@@ -214,6 +218,8 @@ pub struct Ledger {
     owed: bool,
     refusal: Option<Refusal>,
     stopping: bool,
+    /// Why it stops, if nobody wanted it to.
+    gave_up: Option<String>,
     paused: bool,
     /// Workers that asked to go.
     leaving: BTreeSet<WorkerId>,
@@ -274,6 +280,7 @@ impl Ledger {
             owed: false,
             refusal: None,
             stopping: false,
+            gave_up: None,
             paused: false,
             leaving: BTreeSet::new(),
             timing: Timing::default(),

@@ -62,6 +62,8 @@ pub struct Times {
     pub message: Span,
     /// From the loss of a connection to the next attempt.
     pub reconnect: Span,
+    /// For how long other workers do not reach one.
+    pub unreachable: Span,
     /// From the end of a coordinator to the next one.
     pub restart: Span,
     /// Between two heartbeats.
@@ -99,6 +101,8 @@ pub struct Faults {
     pub doubled: u64,
     /// A worker lives, computes and does not get on; per worker.
     pub hang: u64,
+    /// A worker and the others do not reach each other for a while, but all of them the coordinator; per worker.
+    pub unreachable: u64,
 }
 
 /// A time to the next of events that come at random with this mean: exponential, at least 1.

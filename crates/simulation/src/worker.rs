@@ -123,6 +123,8 @@ pub(crate) struct Worker {
     pub(crate) miscomputes: bool,
     /// It computes and never gets on.
     pub(crate) hangs: bool,
+    /// Until then no other worker reaches it; the coordinator does.
+    pub(crate) unreachable_until: u64,
 }
 
 impl Worker {

@@ -3,6 +3,7 @@
 
 mod happen;
 mod obey;
+mod step;
 mod store;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -130,6 +131,7 @@ pub(crate) enum Fault {
     CutOff(WorkerId),
     Leave(WorkerId),
     Hang(WorkerId),
+    Unreachable(WorkerId),
     Replace(WorkerId),
     Coordinator,
     Usurper,
@@ -360,6 +362,7 @@ impl<O: Observer> World<O> {
         self.plan_fault(faults.cut, Fault::CutOff(worker));
         self.plan_fault(faults.leave, Fault::Leave(worker));
         self.plan_fault(faults.hang, Fault::Hang(worker));
+        self.plan_fault(faults.unreachable, Fault::Unreachable(worker));
     }
 
     /// Opens a session, if there is a coordinator; of several it knows any.

@@ -48,6 +48,7 @@ fn scenario(seed: u64) -> Scenario {
         hang: often(40_000),
         usurper: often(12_000),
         damage: often(30),
+        unreachable: often(8_000),
     };
     let max_workers = draw(&mut random, 1, 4) as usize;
     // Every third one stores so slowly that nobody would wait for it by chance.
@@ -97,6 +98,7 @@ fn times() -> Times {
         store: Span::new(5, 800),
         message: Span::new(0, 20),
         reconnect: Span::new(20, 800),
+        unreachable: Span::new(500, 12_000),
         restart: Span::new(10, 2_000),
         heartbeat: 200,
         flush: 3_000,
@@ -272,4 +274,22 @@ fn a_collective_that_fails_although_nobody_is_dead_costs_a_second_and_not_the_li
     let (generations, time) = (world.summary().generations, world.summary().time);
     assert!(generations > 3, "no collective failed");
     assert!(time < 20_000 + generations * 3_000, "{time} ms for {generations} generations");
+}
+
+#[test]
+fn workers_that_do_not_reach_each_other_neither_end_the_run_nor_stop_it() {
+    for seed in 0..100 {
+        let quiet = quiet(Guards::default(), 6);
+        let settings = Settings { steps: 200, min_workers: 1, ..quiet.settings.clone() };
+        let faults = Faults { unreachable: 20_000, ..Faults::default() };
+        let mut scenario = Scenario { seed, faults, settings, ..quiet };
+        scenario.times.unreachable = Span::new(10_000, 60_000);
+        let mut world = World::new(scenario.clone(), Judge::new(&scenario.settings, &(0..0)));
+        world.run_until(FAULTY + QUIET).unwrap();
+        let given_up = world.failures().len();
+        assert_eq!((world.ending(), given_up), (Some(&Ending::Completed), 0), "seed {seed}");
+        let (generations, time) = (world.summary().generations, world.summary().time);
+        assert!(generations > 3 && world.summary().undone == 0, "seed {seed}");
+        assert!(time < 200 * 700 + generations * 2_000, "seed {seed}: {time} ms, {generations} generations");
+    }
 }

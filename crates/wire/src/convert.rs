@@ -65,6 +65,7 @@ pub fn event_of(worker: WorkerId, message: v1::WorkerMessage) -> Result<Event, M
             let doing = match heartbeat.doing() {
                 v1::Doing::Computing => Doing::Computing,
                 v1::Doing::Collective => Doing::Collective,
+                v1::Doing::Connecting => Doing::Connecting,
                 v1::Doing::Unspecified => Doing::Waiting,
             };
             Event::Heartbeat { worker, progress: Progress { done: heartbeat.done, doing } }

@@ -14,7 +14,7 @@ pub use convert::{Malformed, event_of, hello_of, open_for, status_of, step_repor
 pub use told::Told;
 
 /// The version of the protocol; it changes when an old worker could misunderstand a new coordinator.
-pub const PROTOCOL: u32 = 5;
+pub const PROTOCOL: u32 = 6;
 
 /// The largest message that either side takes, in bytes: records of a run that storage does not take for a while travel
 /// with every new generation.

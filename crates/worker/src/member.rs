@@ -131,8 +131,9 @@ impl Member {
             world: open.world as usize,
             address: self.address.clone(),
         };
-        self.progress.now(v1::Doing::Collective);
+        self.progress.now(v1::Doing::Connecting);
         self.join(&membership)?;
+        self.progress.now(v1::Doing::Collective);
         self.provide_state(open)?;
         let mut place = Place::of(open);
         let mut feed = Feed::start(self.materials.clone(), &place, open.step);
@@ -293,8 +294,9 @@ impl Member {
             self.runtime.block_on(checkpoints.verify(&manifest))?;
             self.progress.now(v1::Doing::Unspecified);
         }
-        let engine = &mut self.engine;
+        let (engine, progress) = (&mut self.engine, &self.progress);
         let load = |tensor: Tensor| -> Result<(), WorkerError> {
+            progress.now(v1::Doing::Unspecified);
             Ok(engine.load(&tensor.name, &tensor.shape, &tensor.bytes)?)
         };
         self.runtime.block_on(checkpoints.load_into(&manifest, load))?;

@@ -79,7 +79,7 @@ impl Progress {
         let state = self.state();
         let limit = match (state.doing, state.longest) {
             (Doing::Computing, Some(longest)) => (longest * SLOWER_THAN_EVER).max(SHORTEST_LIMIT),
-            (Doing::Collective, _) => COLLECTIVE,
+            (Doing::Collective | Doing::Connecting, _) => COLLECTIVE,
             _ => UNKNOWN,
         };
         let waiting = state.called.map(|called| called.elapsed()).filter(|waiting| *waiting > limit);

@@ -54,6 +54,12 @@ pub struct Arguments {
     /// What an all-reduce takes once all are there, in milliseconds
     #[arg(long, value_name = "MS", default_value_t = 100.0)]
     all_reduce_ms: f64,
+    /// Mean hours between two times that one worker and the others do not reach each other, for 5 to 50 seconds
+    #[arg(long, value_name = "HOURS", default_value_t = 0.0)]
+    partitions: f64,
+    /// What a message between a worker and the coordinator takes at most, in milliseconds
+    #[arg(long, value_name = "MS", default_value_t = 2.0)]
+    message_ms: f64,
     /// From the death of a worker or coordinator to the start of the one that replaces it, in seconds
     #[arg(long, value_name = "SECONDS", default_value_t = 60.0)]
     replacement: f64,
@@ -63,7 +69,8 @@ pub struct Arguments {
     /// What all that is drawn follows from
     #[arg(long, value_name = "N", default_value_t = 0)]
     seed: u64,
-    /// Also try a quarter and four times the checkpoint interval, and other silences after which a worker is dead
+    /// Also try a quarter and four times the checkpoint interval and the time between heartbeats, and other silences after
+    /// which a worker is dead
     #[arg(long)]
     compare: bool,
     /// Replace a key of the configuration
@@ -74,10 +81,17 @@ pub struct Arguments {
     json: bool,
 }
 
+/// Settings that are tried.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+struct Variant {
+    checkpoint_every: u64,
+    heartbeat_ms: u64,
+    dead_after_ms: Option<u64>,
+}
+
 /// A variant of the settings, and what came of it.
 struct Tried {
-    checkpoint_every: u64,
-    dead_after_ms: Option<u64>,
+    variant: Variant,
     summary: Summary,
     /// Steps that took effect.
     steps: u64,
@@ -102,12 +116,19 @@ pub fn run(arguments: Arguments) -> Result<(), Failure> {
             arguments.workers, plan.cluster.min_workers
         )));
     }
-    let as_planned = (plan.checkpoint.every, plan.cluster.dead_after_ms);
+    let as_planned = Variant {
+        checkpoint_every: plan.checkpoint.every,
+        heartbeat_ms: plan.cluster.heartbeat_ms,
+        dead_after_ms: plan.cluster.dead_after_ms,
+    };
     let mut variants = vec![as_planned];
     if arguments.compare {
         let scaled = |value: u64, factor: f64| ((value as f64 * factor) as u64).max(1);
-        variants.extend(FACTORS.map(|factor| (scaled(as_planned.0, factor), as_planned.1)));
-        variants.extend(SILENCES.map(|silence| (as_planned.0, Some(silence))));
+        let Variant { checkpoint_every, heartbeat_ms, .. } = as_planned;
+        let every = |factor| Variant { checkpoint_every: scaled(checkpoint_every, factor), ..as_planned };
+        let heartbeat = |factor| Variant { heartbeat_ms: scaled(heartbeat_ms, factor), ..as_planned };
+        variants.extend(FACTORS.map(every).into_iter().chain(FACTORS.map(heartbeat)));
+        variants.extend(SILENCES.map(|silence| Variant { dead_after_ms: Some(silence), ..as_planned }));
         let mut seen = std::collections::BTreeSet::new();
         variants.retain(|variant| seen.insert(*variant));
     }
@@ -121,12 +142,14 @@ pub fn run(arguments: Arguments) -> Result<(), Failure> {
 }
 
 impl Arguments {
-    fn durations(&self) -> [(&'static str, f64); 9] {
+    fn durations(&self) -> [(&'static str, f64); 11] {
         [
             ("mtbf", self.mtbf),
             ("freezes", self.freezes),
             ("preemptions", self.preemptions),
             ("coordinator-mtbf", self.coordinator_mtbf),
+            ("partitions", self.partitions),
+            ("message-ms", self.message_ms),
             ("micro-batch-ms", self.micro_batch_ms),
             ("jitter", self.jitter),
             ("all-reduce-ms", self.all_reduce_ms),
@@ -135,12 +158,8 @@ impl Arguments {
         ]
     }
 
-    fn simulate(
-        &self,
-        plan: &RunPlan,
-        (checkpoint_every, dead_after_ms): (u64, Option<u64>),
-    ) -> Result<Tried, Failure> {
-        let scenario = self.scenario(plan, checkpoint_every, dead_after_ms);
+    fn simulate(&self, plan: &RunPlan, variant: Variant) -> Result<Tried, Failure> {
+        let scenario = self.scenario(plan, variant);
         let undisturbed = self.undisturbed(&scenario);
         let mut world = World::new(scenario, Nobody);
         world.run_until(LONGEST).map_err(|broken| {
@@ -155,10 +174,11 @@ impl Arguments {
             )));
         }
         let goodput = undisturbed / summary.time.max(1) as f64;
-        Ok(Tried { checkpoint_every, dead_after_ms, summary, steps, goodput })
+        Ok(Tried { variant, summary, steps, goodput })
     }
 
-    fn scenario(&self, plan: &RunPlan, checkpoint_every: u64, dead_after_ms: Option<u64>) -> Scenario {
+    fn scenario(&self, plan: &RunPlan, variant: Variant) -> Scenario {
+        let Variant { checkpoint_every, heartbeat_ms, dead_after_ms } = variant;
         let around =
             |mean: f64, share: f64| Span::new((mean * (1.0 - share)) as u64, (mean * (1.0 + share)) as u64);
         let seconds = |seconds: f64| around(seconds * 1e3, 0.2);
@@ -170,7 +190,7 @@ impl Arguments {
                 min_workers: plan.cluster.min_workers as usize,
                 max_workers: plan.data.lanes as usize,
                 checkpoint_every,
-                heartbeat_ms: plan.cluster.heartbeat_ms,
+                heartbeat_ms,
                 dead_after_ms,
                 unmeasured_ms: coordinator::UNMEASURED_MS,
                 guards: plan.guards.clone(),
@@ -186,10 +206,11 @@ impl Arguments {
                 collective: around(self.all_reduce_ms, 0.2),
                 restore: seconds(self.store),
                 store: seconds(self.store),
-                message: Span::new(0, 2),
+                message: Span::new(0, self.message_ms.ceil() as u64),
+                unreachable: Span::new(5_000, 50_000),
                 reconnect: Span::new(50, 2_000),
                 restart: seconds(self.replacement),
-                heartbeat: plan.cluster.heartbeat_ms,
+                heartbeat: heartbeat_ms,
                 flush: 10_000,
             },
             jump: None,
@@ -200,6 +221,7 @@ impl Arguments {
                 frozen: Some(Span::new(5_000, 50_000)),
                 leave: hours(self.preemptions),
                 coordinator: hours(self.coordinator_mtbf),
+                unreachable: hours(self.partitions),
                 ..Faults::default()
             },
         }
@@ -235,7 +257,8 @@ fn as_json(tried: &Tried) -> Value {
     let [median, p99, longest] = recoveries(tried);
     let summary = &tried.summary;
     json!({
-        "checkpoint_every": tried.checkpoint_every, "dead_after_ms": tried.dead_after_ms, "steps": tried.steps,
+        "checkpoint_every": tried.variant.checkpoint_every, "heartbeat_ms": tried.variant.heartbeat_ms,
+        "dead_after_ms": tried.variant.dead_after_ms, "steps": tried.steps,
         "undone": summary.undone, "seconds": summary.time as f64 / 1e3, "goodput": tried.goodput,
         "generations": summary.generations, "terms": summary.terms, "kills": summary.recoveries.len(),
         "recovery_seconds": { "median": median, "p99": p99, "longest": longest },
@@ -244,13 +267,14 @@ fn as_json(tried: &Tried) -> Value {
 
 fn show(arguments: &Arguments, plan: &RunPlan, tried: &[Tried]) {
     println!(
-        "{}: {} steps on {} workers, seed {}\n\n{:>16} {:>13} {:>9} {:>9} {:>13} {:>12} {:>9}   seconds to the next \
+        "{}: {} steps on {} workers, seed {}\n\n{:>16} {:>12} {:>13} {:>9} {:>9} {:>13} {:>12} {:>9}   seconds to the next \
          commit: median, p99, longest",
         plan.run.name,
         thousands(plan.train.steps as f64),
         arguments.workers,
         arguments.seed,
         "checkpoint.every",
+        "heartbeat_ms",
         "dead_after_ms",
         "hours",
         "goodput",
@@ -258,18 +282,19 @@ fn show(arguments: &Arguments, plan: &RunPlan, tried: &[Tried]) {
         "generations",
         "kills",
     );
-    for variant in tried {
+    for tried in tried {
         let seconds = |value: Option<f64>| value.map_or("-".to_owned(), |value| format!("{value:.1}"));
         println!(
-            "{:>16} {:>13} {:>9.2} {:>7.1} % {:>13} {:>12} {:>9}   {}",
-            variant.checkpoint_every,
-            variant.dead_after_ms.map_or("measured".to_owned(), |silence| silence.to_string()),
-            variant.summary.time as f64 / HOUR,
-            variant.goodput * 100.0,
-            variant.summary.undone,
-            variant.summary.generations,
-            variant.summary.recoveries.len(),
-            recoveries(variant).map(seconds).join(", ")
+            "{:>16} {:>12} {:>13} {:>9.2} {:>7.1} % {:>13} {:>12} {:>9}   {}",
+            tried.variant.checkpoint_every,
+            tried.variant.heartbeat_ms,
+            tried.variant.dead_after_ms.map_or("measured".to_owned(), |silence| silence.to_string()),
+            tried.summary.time as f64 / HOUR,
+            tried.goodput * 100.0,
+            tried.summary.undone,
+            tried.summary.generations,
+            tried.summary.recoveries.len(),
+            recoveries(tried).map(seconds).join(", ")
         );
     }
 }

@@ -108,7 +108,7 @@ impl Ledger {
     /// What was taken for the newest checkpoint is not whole any more. Nobody restores anything until it is known which one
     /// is.
     pub(super) fn restore_failed(&mut self, worker: WorkerId, why: &str, out: &mut Vec<Command>) {
-        self.fail_generation(&format!("{worker} cannot restore step {}: {why}", self.step), out);
+        self.end_failed_generation(true, &format!("{worker} cannot restore step {}: {why}", self.step), out);
         self.may_be_stored = self.may_be_stored.max(self.durable);
         (self.durable, self.durable_head) = (0, String::new());
         if let Some(known) = self.workers.get_mut(&worker) {
@@ -199,12 +199,12 @@ impl Ledger {
         if !self.knows_the_newest(!holders.is_empty()) {
             // Whoever wants it to end need not know what is stored, if there is nothing to store.
             if self.stopping && holders.is_empty() && self.attempts.is_empty() && !self.survivors_are_busy() {
-                self.end(Ending::Stopped, out);
+                self.end(self.stopped(), out);
             }
             return;
         }
         self.record_what_was_brought(out);
-        let ending = if self.step >= self.settings.steps { Ending::Completed } else { Ending::Stopped };
+        let ending = if self.step >= self.settings.steps { Ending::Completed } else { self.stopped() };
         if self.durable >= self.step {
             if self.record.steps != self.step {
                 self.record_going_on_from_the_checkpoint(out);
@@ -222,7 +222,7 @@ impl Ledger {
             // Everybody died with the last weights: the steps since the checkpoint are computed again.
             if self.stopping {
                 out.push(Command::Notice("no worker holds the weights any more".into()));
-                return self.end(Ending::Stopped, out);
+                return self.end(self.stopped(), out);
             }
             return self.open_generation(now, out);
         }

@@ -1,8 +1,8 @@
 //! Generations: opened with whoever is there, committed step by step, closed when a member is lost.
 
 use super::members::NOBODY;
-use super::{Attempt, FAILURE_GRACE_MS, FAILURES_BEFORE_GIVING_UP, Ledger, Phase, REGATHER_MS, Worker};
-use crate::{Command, Ending, Generation, Next, Record, StateSource, StepReport, WorkerId};
+use super::{Attempt, FAILURE_GRACE_MS, Ledger, Phase, REGATHER_MS, Worker};
+use crate::{Command, Generation, Next, Record, StateSource, StepReport, WorkerId};
 
 impl Ledger {
     pub(super) fn is_current(&self, worker: WorkerId, generation: u64) -> bool {
@@ -11,7 +11,9 @@ impl Ledger {
     }
 
     pub(super) fn open_generation(&mut self, now: u64, out: &mut Vec<Command>) {
-        let needed = if self.opened == 0 { self.settings.min_workers } else { 1 }.max(1);
+        // A run that somebody is in the middle of does not begin.
+        let begins = self.opened == 0 && self.workers.values().all(|worker| worker.applied.is_none());
+        let needed = if begins { self.settings.min_workers } else { 1 }.max(1);
         if self.workers.len() < needed {
             return;
         }
@@ -53,9 +55,14 @@ impl Ledger {
             }
         }
         let holds = |id: &WorkerId| self.workers[id].applied == Some(self.step);
-        let (mut members, mut others): (Vec<_>, Vec<_>) = ready.into_iter().partition(holds);
+        let held = ready.iter().any(holds);
+        let ready = ready.into_iter().filter(|&id| self.may_take_part(now, id));
+        let (mut members, mut others): (Vec<_>, Vec<_>) = ready.partition(holds);
+        if members.is_empty() && (held || others.is_empty()) {
+            return; // Those who are left out for a while are waited for.
+        }
         // The first one restores, if nobody holds them.
-        others.sort_by_key(|id| self.workers[id].could_not_restore);
+        others.sort_by_key(|id| (self.workers[id].could_not_restore, self.workers[id].trials));
         members.extend(others);
         members.truncate(self.settings.max_workers);
         let sources = members.iter().enumerate().map(|(rank, id)| match (holds(id), rank) {
@@ -133,17 +140,7 @@ impl Ledger {
         }
         let (worker, reason) = self.failed.first_key_value().expect("failed_since is set with an entry");
         let why = format!("{worker} could not go on: {reason}");
-        self.fail_generation(&why, out);
-    }
-
-    /// Ends the open generation, which failed although nobody is lost: not too often in a row.
-    pub(super) fn fail_generation(&mut self, why: &str, out: &mut Vec<Command>) {
-        self.failures_in_a_row += 1;
-        self.close_generation(why, out);
-        if self.failures_in_a_row >= FAILURES_BEFORE_GIVING_UP {
-            let reason = format!("{FAILURES_BEFORE_GIVING_UP} generations failed in a row; the last: {why}");
-            self.end(Ending::Failed(reason), out);
-        }
+        self.take_apart(now, &why, out);
     }
 
     pub(super) fn commit_if_all_are_ready(&mut self, now: u64, out: &mut Vec<Command>) {
@@ -176,9 +173,10 @@ impl Ledger {
         self.last = Some(self.with_waits(report));
         self.clear_votes();
         for member in &open.members {
-            self.workers.get_mut(member).expect("a member is a worker").applied = Some(self.step);
+            let known = self.workers.get_mut(member).expect("a member is a worker");
+            (known.applied, known.trials) = (Some(self.step), 0);
         }
-        let next = if self.must_regroup(&open) { Next::Wait } else { Next::Continue };
+        let next = if self.must_regroup(now, &open) { Next::Wait } else { Next::Continue };
         let deal = if next == Next::Continue { self.better_deal(&open) } else { None };
         if let Some(deal) = &deal {
             let weights = deal.weights().to_vec();
@@ -212,13 +210,15 @@ impl Ledger {
         behind
     }
 
-    pub(super) fn must_regroup(&self, open: &Generation) -> bool {
-        let spare = |worker: &Worker| worker.prepared && !worker.leaving && worker.generation != open.number;
+    pub(super) fn must_regroup(&self, now: u64, open: &Generation) -> bool {
+        let spare = |(id, worker): (&WorkerId, &Worker)| {
+            worker.generation != open.number && self.may_take_part(now, *id)
+        };
         self.step >= self.settings.steps
             || self.stopping
             || self.paused
             || open.members.iter().any(|member| self.leaving.contains(member))
-            || (open.members.len() < self.settings.max_workers && self.workers.values().any(spare))
+            || (open.members.len() < self.settings.max_workers && self.workers.iter().any(spare))
     }
 
     pub(super) fn committed(&self, generation: u64, report: &StepReport) -> Record {

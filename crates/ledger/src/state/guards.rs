@@ -10,6 +10,8 @@ use crate::{Command, Ending, Generation, Poisoned, Record, StepReport, WorkerId}
 
 /// Contradictions after which a worker is sent away: by two others, or twice by the same one.
 const CONTRADICTIONS: usize = 2;
+/// Jumps of the loss in a row that are taken for jumps.
+const JUMPS: u32 = 3;
 /// Micro-batches that a record of a skipped step names.
 const NAMED: usize = 16;
 
@@ -19,26 +21,42 @@ const NAMED: usize = 16;
 pub(crate) struct Losses {
     /// The step behind the last one.
     next: u64,
+    /// Of one phase: the losses of another say nothing of it.
+    phase: usize,
     last: VecDeque<f64>,
+    /// How often steps were left out since the last of them.
+    jumps: u32,
 }
 
 impl Losses {
     /// Takes a step's loss in. Steps that are computed again say nothing new.
-    pub(crate) fn take(&mut self, step: u64, loss: f64) {
+    pub(crate) fn take(&mut self, step: u64, phase: usize, loss: f64) {
         if step < self.next || !loss.is_finite() {
             return;
         }
-        self.next = step + 1;
+        if phase != self.phase {
+            self.last.clear();
+        }
+        (self.next, self.phase, self.jumps) = (step + 1, phase, 0);
         self.last.push_back(loss);
         if self.last.len() > plan::Spike::LONGEST_WINDOW as usize {
             self.last.pop_front();
         }
     }
 
+    /// Steps are left out because the loss jumped. If it stays where it jumped to, it is no jump, and what was before says
+    /// nothing any more.
+    pub(crate) fn leave_out(&mut self) {
+        self.jumps += 1;
+        if self.jumps == JUMPS {
+            self.last.clear();
+        }
+    }
+
     /// How many standard deviations a loss lies above the mean of the window, if that is too many.
-    fn jump(&self, step: u64, loss: f64, spike: &plan::Spike) -> Option<f64> {
+    fn jump(&self, step: u64, phase: usize, loss: f64, spike: &plan::Spike) -> Option<f64> {
         let window = spike.window as usize;
-        if step < self.next || self.last.len() < window {
+        if step < self.next || phase != self.phase || self.last.len() < window {
             return None;
         }
         let before: Vec<f64> = self.last.iter().rev().take(window).copied().collect();
@@ -83,12 +101,14 @@ impl Ledger {
             self.contradict(other, worker, out);
             return true;
         }
-        let first = &self.ready[&open.members[0]].report.digest;
-        let Some((&worker, _)) = self.ready.iter().find(|(_, vote)| vote.report.digest != *first) else {
-            return false;
-        };
-        let why = format!("{worker} and {} disagree on the gradient of step {}", open.members[0], self.step);
-        self.doubt(&[worker, open.members[0]], false, &why, out);
+        let sums = self.ready.iter().map(|(&member, vote)| (member, vote.report.digest.as_str()));
+        let Some((worker, others)) = minority(&sums.collect::<Vec<_>>()) else { return false };
+        let why = format!("{worker} and {} disagree on the gradient of step {}", others[0], self.step);
+        self.doubt(&[worker, others[0]], false, &why, out);
+        self.contradict_by_another(worker, &others, out);
+        if others.len() == 1 {
+            self.contradict(others[0], worker, out);
+        }
         true
     }
 
@@ -106,10 +126,11 @@ impl Ledger {
         self.failures_in_a_row += 1;
         self.close_generation(why, out);
         if self.failures_in_a_row >= FAILURES_BEFORE_GIVING_UP {
-            self.end(
-                Ending::Failed(format!("{why}, and {FAILURES_BEFORE_GIVING_UP} generations failed in a row")),
-                out,
-            );
+            let reason = format!("{why}, and {FAILURES_BEFORE_GIVING_UP} generations failed in a row");
+            match weights {
+                true => self.end(Ending::Failed(reason), out),
+                false => self.give_up(reason, out),
+            }
         }
     }
 
@@ -136,6 +157,11 @@ impl Ledger {
             );
             return self.end(Ending::Failed(reason), out);
         }
+        self.contradict_by_another(worker, others, out);
+    }
+
+    /// By one of the others who has not contradicted it yet, if there is one.
+    fn contradict_by_another(&mut self, worker: WorkerId, others: &[WorkerId], out: &mut Vec<Command>) {
         let known = self.contradicted.get(&worker).cloned().unwrap_or_default();
         let witness = others.iter().find(|other| !known.contains(other)).unwrap_or(&others[0]);
         self.contradict(worker, *witness, out);
@@ -184,7 +210,9 @@ impl Ledger {
     pub(super) fn goes_back_before(&mut self, report: &StepReport, out: &mut Vec<Command>) -> bool {
         let Some(spike) = self.settings.guards.spike.clone() else { return false };
         let losses = &self.record.losses;
-        let Some(deviations) = losses.jump(self.step, report.loss, &spike).filter(|_| !report.overflowed)
+        let phase = self.settings.batches.of(self.step).phase;
+        let Some(deviations) =
+            losses.jump(self.step, phase, report.loss, &spike).filter(|_| !report.overflowed)
         else {
             return false;
         };
@@ -202,6 +230,10 @@ impl Ledger {
         );
         self.record(Record::LeftOut { first, end: self.step + 1, reason: why.clone() }, out);
         self.close_generation(&why, out);
+        // What is on its way to storage may have learned from them.
+        for (_, attempt) in self.attempts.split_off(&(first + 1)) {
+            self.linger(attempt);
+        }
         self.go_back_on_purpose();
         true
     }
@@ -253,16 +285,51 @@ mod tests {
         let spike = plan::Spike { deviations: 4.0, window: 4, skip: 1 };
         let mut losses = Losses::default();
         for (step, loss) in [(0, 9.0), (1, 2.0), (2, 2.1), (3, 1.9)] {
-            assert_eq!(losses.jump(step, 100.0, &spike), None, "the window is not full");
-            losses.take(step, loss);
+            assert_eq!(losses.jump(step, 0, 100.0, &spike), None, "the window is not full");
+            losses.take(step, 0, loss);
         }
-        losses.take(4, 2.0);
-        assert!(losses.jump(5, 2.5, &spike).is_some());
-        assert_eq!(losses.jump(5, 2.2, &spike), None);
+        losses.take(4, 0, 2.0);
+        assert!(losses.jump(5, 0, 2.5, &spike).is_some());
+        assert_eq!(losses.jump(5, 0, 2.2, &spike), None);
         let before = losses.clone();
-        losses.take(2, 50.0);
-        losses.take(5, f64::NAN);
+        losses.take(2, 0, 50.0);
+        losses.take(5, 0, f64::NAN);
         assert_eq!(losses, before, "computed again, or no number");
-        assert_eq!(losses.jump(4, 100.0, &spike), None, "it was looked at before");
+        assert_eq!(losses.jump(4, 0, 100.0, &spike), None, "it was looked at before");
+    }
+
+    fn level(losses: &mut Losses, phase: usize, steps: std::ops::Range<u64>) {
+        steps.for_each(|step| losses.take(step, phase, 2.0 + (step % 2) as f64 / 100.0));
+    }
+
+    #[test]
+    fn a_loss_that_stays_where_it_jumped_to_is_a_new_level() {
+        let spike = plan::Spike { deviations: 4.0, window: 4, skip: 1 };
+        let mut losses = Losses::default();
+        level(&mut losses, 0, 0..10);
+        for step in 10..13 {
+            assert!(losses.jump(step, 0, 5.0, &spike).is_some(), "jump at step {step}");
+            losses.leave_out();
+        }
+        assert_eq!(losses.jump(13, 0, 5.0, &spike), None, "it was left out three times in a row");
+        let mut losses = Losses::default();
+        level(&mut losses, 0, 0..10);
+        for step in [10, 12, 14, 16] {
+            assert!(losses.jump(step, 0, 5.0, &spike).is_some(), "jump at step {step}");
+            losses.leave_out();
+            level(&mut losses, 0, step + 1..step + 2);
+        }
+    }
+
+    #[test]
+    fn another_phase_has_a_level_of_its_own() {
+        let spike = plan::Spike { deviations: 4.0, window: 4, skip: 1 };
+        let mut losses = Losses::default();
+        level(&mut losses, 0, 0..10);
+        assert_eq!(losses.jump(10, 1, 5.0, &spike), None);
+        losses.take(10, 1, 5.0);
+        assert_eq!(losses.jump(11, 1, 50.0, &spike), None, "one step is no window");
+        level(&mut losses, 1, 11..20);
+        assert!(losses.jump(20, 1, 50.0, &spike).is_some());
     }
 }

@@ -5,6 +5,8 @@ use std::collections::BTreeSet;
 use super::{FINAL_CHECKPOINT_ATTEMPTS, Ledger, Pace, REGATHER_MS, SURVIVORS_MS, Worker};
 use crate::{Command, Doing, Opening, Progress, Record, Tail, WorkerId, WorkerInfo};
 
+/// How long members may take to connect once all of them are at it, in milliseconds.
+const CONNECTING_MS: u64 = 20_000;
 /// Why the run goes back.
 pub(super) const NOBODY: &str = "no worker holds the weights any more";
 
@@ -42,6 +44,8 @@ impl Ledger {
             generation: 0,
             entered: 0,
             could_not_restore: false,
+            trials: 0,
+            not_before: 0,
         };
         self.workers.insert(worker, known);
     }
@@ -244,7 +248,7 @@ impl Ledger {
             let limit = match doing {
                 Doing::Computing => self.compute_limit(worker),
                 Doing::Waiting => self.waiting_limit(),
-                Doing::Collective => return None,
+                Doing::Connecting | Doing::Collective => return None,
             };
             (still > limit).then_some((worker, still, limit))
         });
@@ -254,12 +258,21 @@ impl Ledger {
             return out.push(Command::Disconnect { worker });
         }
         let waiting = self.collective_limit();
-        let together =
+        // Of those who are connected, all wait; of those who are not, one is enough: the others wait for it.
+        let waits =
             |&(_, doing, still): &(WorkerId, Doing, u64)| doing == Doing::Collective && still > waiting;
-        if !late.is_empty() && late.iter().all(together) {
+        let connects = |&(_, doing, _): &(WorkerId, Doing, u64)| doing == Doing::Connecting;
+        let cannot = |late: &(WorkerId, Doing, u64)| connects(late) && late.2 > CONNECTING_MS;
+        let together = |late: &(WorkerId, Doing, u64)| connects(late) || late.1 == Doing::Collective;
+        if !late.is_empty() && late.iter().all(waits) {
             let why =
                 format!("its members wait for each other for more than {waiting} ms: a connection hangs");
-            self.fail_generation(&why, out);
+            self.take_apart(now, &why, out);
+        } else if late.iter().all(together)
+            && let Some((worker, ..)) = late.iter().find(|late| cannot(late))
+        {
+            let why = format!("{worker} was not connected with the others within {CONNECTING_MS} ms");
+            self.take_apart(now, &why, out);
         }
     }
 
@@ -420,10 +433,10 @@ mod tests {
         // Before the checkpoint can be seen, another one comes and knows more.
         let more = vec![opened(2, 1, &[keeper]), committed(2, 1)];
         let tail = Tail { term: 1, first: 2, records: more.clone() };
+        ledger.handle(REGATHER_MS, Event::Pause { reason: "nothing is to be opened yet".into() });
         comes(&mut ledger, keeper, Some(2), Opening { term: 1, generation: 2 }, tail);
         let mut commands = ledger.handle(REGATHER_MS, Event::CheckpointStored { step: 1 });
-        let nothing = Tail { term: 0, first: 0, records: Vec::new() };
-        commands.extend(comes(&mut ledger, WorkerId(3), None, Opening::default(), nothing));
+        commands.extend(ledger.handle(REGATHER_MS, Event::Unpause));
         let recorded: Vec<Record> = commands
             .into_iter()
             .filter_map(|command| match command {

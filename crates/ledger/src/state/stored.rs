@@ -36,7 +36,7 @@ pub struct Stored {
 
 impl Stored {
     /// The way in which records are summed up: another one comes to something else.
-    const VERSION: u64 = 2;
+    const VERSION: u64 = 3;
 
     /// As it is stored beside the records.
     pub fn summary(&self) -> Value {
@@ -67,8 +67,11 @@ impl Stored {
                 self.generations = self.generations.max(*generation);
                 self.last = Opening { term: *term, generation: *generation };
             }
-            Record::LeftOut { first, end, .. } => self.left_out.push((*first, *end)),
-            Record::Committed { step, loss, .. } => self.losses.take(*step, *loss),
+            Record::LeftOut { first, end, .. } => {
+                self.left_out.push((*first, *end));
+                self.losses.leave_out();
+            }
+            Record::Committed { step, phase, loss, .. } => self.losses.take(*step, *phase, *loss),
             _ => {}
         }
         self.chain.append_line(line);

@@ -160,8 +160,8 @@ pub const BUGS: &[Bug] = &[
     bug(
         "a new coordinator does not know which steps are left out",
         "state/stored.rs",
-        "Record::LeftOut { first, end, .. } => self.left_out.push((*first, *end)),",
-        "Record::LeftOut { .. } => {}",
+        "self.left_out.push((*first, *end));",
+        "let _ = (first, end);",
     ),
     bug(
         "steps that are computed again count as new losses",
@@ -210,6 +210,18 @@ pub const BUGS: &[Bug] = &[
         "state/generations.rs",
         "        members.truncate(self.settings.max_workers);\n",
         "",
+    ),
+    bug(
+        "whoever cannot be reached is tried again at once",
+        "state/trial.rs",
+        "known.not_before = now + pause;",
+        "known.not_before = now;",
+    ),
+    bug(
+        "those who are left out for a while are not waited for",
+        "state/generations.rs",
+        "if members.is_empty() && (held || others.is_empty()) {",
+        "if members.is_empty() && others.is_empty() {",
     ),
     bug(
         "records pile up while storage refuses",
