@@ -230,9 +230,17 @@ impl Workplace {
     /// # Panics
     /// If it cannot be started.
     pub fn worker(&self, port: u16) -> Child {
+        self.worker_at("127.0.0.1", port)
+    }
+
+    /// A worker process that tells the others this address.
+    ///
+    /// # Panics
+    /// If it cannot be started.
+    pub fn worker_at(&self, address: &str, port: u16) -> Child {
         let url = format!("http://127.0.0.1:{port}");
-        let mut command = self.command(&["worker", "--coordinator", &url, "--patience-s", "60"]);
-        command.stderr(Stdio::null()).spawn().expect("cloze can be started")
+        let arguments = ["worker", "--coordinator", &url, "--address", address, "--patience-s", "60"];
+        self.command(&arguments).stderr(Stdio::null()).spawn().expect("cloze can be started")
     }
 
     /// Trains to the end and exports; the hash of the weights.

@@ -12,7 +12,9 @@ impl EndSignals {
     /// Takes the signals from the system's default, which would be to die at once.
     pub fn take() -> Self {
         let kinds = [SignalKind::interrupt(), SignalKind::terminate(), SignalKind::hangup()];
-        EndSignals(kinds.into_iter().filter_map(|kind| signal(kind).ok()).collect())
+        // `nohup` wants it to go on when the terminal is closed.
+        let kinds = kinds.into_iter().filter(|kind| *kind != SignalKind::hangup() || !hangups_are_ignored());
+        EndSignals(kinds.filter_map(|kind| signal(kind).ok()).collect())
     }
 
     /// Waits for the next of them.
@@ -23,4 +25,12 @@ impl EndSignals {
         })
         .await;
     }
+}
+
+/// Whether whoever started this program has it ignore SIGHUP, where the system tells.
+fn hangups_are_ignored() -> bool {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let ignored = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
+    // SIGHUP is signal 1, the lowest bit.
+    ignored.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok()).is_some_and(|mask| mask & 1 == 1)
 }

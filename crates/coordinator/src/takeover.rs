@@ -212,6 +212,7 @@ mod tests {
         for number in 0..segments {
             let (members, reason) = (vec![WorkerId(number)], String::new());
             let record = Record::Opened {
+                platform: String::new(),
                 term: term.0,
                 generation: number,
                 step: 0,

@@ -27,7 +27,8 @@ pub struct Arguments {
     patience_s: u64,
 }
 
-/// Serves one run. On failure: the exit code and what to say.
+/// Serves one run. On failure: the exit code (2: the input is wrong; 3: nobody wants this worker; 1: another one may do
+/// better) and what to say.
 pub fn run(arguments: Arguments) -> Result<(), (u8, String)> {
     start_log();
     if arguments.device != "cpu" {
@@ -37,6 +38,14 @@ pub fn run(arguments: Arguments) -> Result<(), (u8, String)> {
         ));
     }
     let address = match &arguments.address {
+        Some(address) if !is_of_this_machine(address) => {
+            return Err((
+                2,
+                format!(
+                    "--address {address} is no address of this machine; others must reach it, and this worker listen on it"
+                ),
+            ));
+        }
         Some(address) => address.clone(),
         None => local_address(&arguments.coordinator).ok_or_else(|| {
             (2, format!("no way to {}; name this machine's --address", arguments.coordinator))
@@ -70,7 +79,11 @@ pub fn run(arguments: Arguments) -> Result<(), (u8, String)> {
         std::process::abort();
     }
     runtime.shutdown_timeout(Duration::from_millis(100));
-    served.map_err(|error| (if error.is_bad_input() { 2 } else { 1 }, error.to_string()))
+    served.map_err(|error| match (error.is_bad_input(), error.is_not_wanted()) {
+        (true, _) => (2, error.to_string()),
+        (_, true) => (3, error.to_string()),
+        _ => (1, error.to_string()),
+    })
 }
 
 /// SIGTERM is a clean leave: finish the step, go, nobody notices.
@@ -89,6 +102,13 @@ fn start_log() {
         Some(_) => builder.json().init(),
         None => builder.init(),
     }
+}
+
+/// Whether something here can listen on it.
+fn is_of_this_machine(address: &str) -> bool {
+    let found = (address, 0u16).to_socket_addrs().into_iter().flatten();
+    let mut local = found.filter(|address| UdpSocket::bind(address).is_ok());
+    local.next().is_some()
 }
 
 /// The address of the interface that leads to the coordinator: connecting a UDP socket sends nothing.

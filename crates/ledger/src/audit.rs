@@ -219,7 +219,7 @@ impl Audit {
 
     fn record(&mut self, place: &str, term: u64, record: &Record) {
         match record {
-            Record::Opened { term: opened, generation, step, members, weights, reason } => {
+            Record::Opened { term: opened, generation, step, members, weights, reason, .. } => {
                 // A coordinator stores what the one before could not.
                 if *opened > term {
                     self.find(place, &format!("a generation of term {opened} in a segment of term {term}"));
@@ -281,7 +281,7 @@ impl Audit {
             Record::Dealt { generation, step, weights } => self.dealt(place, *generation, *step, weights),
             Record::LeftOut { first, end, .. } => self.left_out.push(*first..*end),
             Record::Doubted { .. } => self.out.doubted += 1,
-            Record::Checkpointed { .. } => {}
+            Record::Checkpointed { .. } | Record::Paused { .. } | Record::Unpaused {} => {}
         }
     }
 
@@ -322,6 +322,7 @@ mod tests {
             step,
             members: vec![WorkerId(7), WorkerId(8)],
             weights: Vec::new(),
+            platform: String::new(),
             reason: "test".into(),
         }
     }

@@ -197,6 +197,8 @@ pub enum Event {
         generation: u64,
         /// What it saw.
         reason: String,
+        /// It was its own fault, as far as it knows, and not that of a connection.
+        own: bool,
     },
     /// A member should restore the checkpoint that a generation begins with, and it is not there or not as it was written.
     RestoreFailed {

@@ -22,6 +22,9 @@ pub enum Record {
         /// How micro-batches are dealt to them: see [`plan::Deal`]. Empty if all get the same.
         #[serde(default, skip_serializing_if = "Vec::is_empty")]
         weights: Vec<u32>,
+        /// What their results depend on in the last bits; empty if it is what it was before.
+        #[serde(default, skip_serializing_if = "String::is_empty")]
+        platform: String,
         /// Why.
         reason: String,
     },
@@ -97,6 +100,13 @@ pub enum Record {
         #[serde(default, skip_serializing_if = "Vec::is_empty")]
         poisoned: Vec<Poisoned>,
     },
+    /// A person wants the run to stand still: also if its coordinator is another one by now.
+    Paused {
+        /// Why.
+        reason: String,
+    },
+    /// It goes on.
+    Unpaused {},
     /// A checkpoint became visible.
     Checkpointed {
         /// Updates applied.
@@ -111,9 +121,20 @@ impl Record {
             Record::Opened { step, .. } | Record::Resumed { step, .. } => *step,
             Record::Committed { step, .. } => step + 1,
             Record::Checkpointed { .. }
+            | Record::Paused { .. }
+            | Record::Unpaused {}
             | Record::Dealt { .. }
             | Record::LeftOut { .. }
             | Record::Doubted { .. } => before,
+        }
+    }
+
+    /// Why a run stands still after this record, if it does, and if it did for the reason `before` up to it.
+    pub(crate) fn paused_after(&self, before: Option<String>) -> Option<String> {
+        match self {
+            Record::Paused { reason } => Some(reason.clone()),
+            Record::Unpaused {} => None,
+            _ => before,
         }
     }
 

@@ -8,6 +8,7 @@ mod generations;
 mod guards;
 mod members;
 mod pace;
+mod status;
 mod stored;
 mod trial;
 
@@ -20,9 +21,11 @@ use crate::{
     WorkerId, WorkerInfo,
 };
 use pace::{Pace, Timing};
+pub use status::{Phase, Status, WorkerStatus};
 pub use stored::Stored;
 
-/// Generations in a row that may fail without the loss of a member before the run is given up.
+/// Generations in a row that may fail without the loss of a member, and without anything that could be done about it, before
+/// the run is given up.
 const FAILURES_BEFORE_GIVING_UP: u32 = 10;
 /// How often storage may refuse the last checkpoint before the run is given up. Each refusal comes after the store's
 /// own retries.
@@ -78,55 +81,6 @@ pub struct Start {
     pub stored: Stored,
 }
 
-/// What the run is doing.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Phase {
-    /// No generation is open: workers are missing.
-    Gathering,
-    /// No generation is open: a person wants it so.
-    Paused,
-    /// A generation computes steps.
-    Running,
-    /// All steps are committed, or the run is being stopped: the last checkpoint is under way.
-    Finishing,
-    /// Nothing more will happen.
-    Done,
-}
-
-/// What can be told of a run at any moment.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Status {
-    /// What the run is doing.
-    pub phase: Phase,
-    /// Committed steps.
-    pub step: u64,
-    /// Steps in the run.
-    pub steps: u64,
-    /// The open generation, or the last one.
-    pub generation: u64,
-    /// Members of the open generation.
-    pub members: usize,
-    /// All connected workers.
-    pub workers: Vec<WorkerStatus>,
-    /// Updates applied in the newest checkpoint; 0 without one, and before it has been looked at.
-    pub durable: u64,
-    /// What the last committed step found.
-    pub last: Option<StepReport>,
-}
-
-/// What can be told of a worker.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct WorkerStatus {
-    /// Who.
-    pub worker: WorkerId,
-    /// What it says of itself.
-    pub info: WorkerInfo,
-    /// How many micro-batches of a step it computes, if it is a member.
-    pub micro_batches: Option<u64>,
-    /// Updates applied to the weights that it is known to hold.
-    pub applied: Option<u64>,
-}
-
 #[derive(Clone, Debug)]
 struct Worker {
     info: WorkerInfo,
@@ -157,6 +111,14 @@ struct Worker {
 struct Vote {
     report: StepReport,
     share: Share,
+}
+
+/// Why a member could not go on.
+#[derive(Clone, Debug)]
+struct Failure {
+    reason: String,
+    /// It was its own fault, as far as it knows, and not that of a connection.
+    own: bool,
 }
 
 /// A checkpoint on its way: who stores which part, and what is stored already.
@@ -208,9 +170,11 @@ pub struct Ledger {
     durable_head: String,
     ready: BTreeMap<WorkerId, Vote>,
     /// Members that could not go on, and since when the first of them.
-    failed: BTreeMap<WorkerId, String>,
+    failed: BTreeMap<WorkerId, Failure>,
     failed_since: Option<u64>,
     failures_in_a_row: u32,
+    /// When a generation was last opened, or a step committed.
+    got_on_at: u64,
     attempts: BTreeMap<u64, Attempt>,
     /// Members of attempts that were given up who are still at it, each with a copy of its part.
     lingering: BTreeSet<WorkerId>,
@@ -220,7 +184,9 @@ pub struct Ledger {
     stopping: bool,
     /// Why it stops, if nobody wanted it to.
     gave_up: Option<String>,
-    paused: bool,
+    /// Why it is to stand still, if it is; and whether somebody said so in this term.
+    paused: Option<String>,
+    asked: bool,
     /// Workers that asked to go.
     leaving: BTreeSet<WorkerId>,
     timing: Timing,
@@ -275,13 +241,15 @@ impl Ledger {
             failed: BTreeMap::new(),
             failed_since: None,
             failures_in_a_row: 0,
+            got_on_at: 0,
             attempts: BTreeMap::new(),
             lingering: BTreeSet::new(),
             owed: false,
             refusal: None,
             stopping: false,
             gave_up: None,
-            paused: false,
+            paused: start.stored.paused.clone(),
+            asked: false,
             leaving: BTreeSet::new(),
             timing: Timing::default(),
             dealt_at: 0,
@@ -325,32 +293,6 @@ impl Ledger {
         out
     }
 
-    /// What can be told of the run now.
-    pub fn status(&self) -> Status {
-        let members = self.generation.as_ref().map_or(&[][..], |generation| &generation.members);
-        let count = self.settings.batches.of(self.step.min(self.settings.steps.saturating_sub(1))).count;
-        let shares = self.generation.iter().flat_map(|open| open.members.iter().zip(open.deal.shares(count)));
-        let shares: BTreeMap<_, _> = shares.collect();
-        let workers = self.workers.iter();
-        Status {
-            phase: self.phase,
-            step: self.step,
-            steps: self.settings.steps,
-            generation: self.record.generations,
-            members: members.len(),
-            workers: workers
-                .map(|(id, worker)| WorkerStatus {
-                    worker: *id,
-                    info: worker.info.clone(),
-                    micro_batches: shares.get(id).copied(),
-                    applied: worker.applied,
-                })
-                .collect(),
-            durable: self.durable,
-            last: self.last.clone(),
-        }
-    }
-
     /// What the last committed step found.
     pub fn last(&self) -> Option<&StepReport> {
         self.last.as_ref()
@@ -380,10 +322,10 @@ impl Ledger {
                     }
                 }
             }
-            Event::Failed { worker, generation, reason } => {
+            Event::Failed { worker, generation, reason, own } => {
                 if self.is_current(worker, generation) {
                     self.failed_since.get_or_insert(now);
-                    self.failed.insert(worker, reason);
+                    self.failed.insert(worker, Failure { reason, own });
                 }
             }
             Event::RestoreFailed { worker, generation, reason } => {
@@ -407,25 +349,40 @@ impl Ledger {
             Event::CheckpointFailed { step, reason } => self.refuse_attempt(now, step, &reason, out),
             Event::GiveUp { reason } => self.end(Ending::Failed(reason), out),
             Event::TakenOver { reason } => self.end(Ending::TakenOver(reason), out),
-            Event::Stop { reason } => {
-                self.stopping = true;
-                out.push(Command::Notice(format!("stopping after the current step: {reason}")));
-            }
-            Event::Pause { reason } => {
-                self.paused = true;
-                out.push(Command::Notice(format!("pausing after the current step: {reason}")));
-            }
-            Event::Unpause => {
-                if std::mem::take(&mut self.paused) {
-                    self.reason = "the run goes on after a pause".to_owned();
-                    out.push(Command::Notice("the run goes on".to_owned()));
-                }
-            }
+            Event::Stop { .. } | Event::Pause { .. } | Event::Unpause => self.asked_for(event, out),
             Event::Tick => {
                 self.bury_the_silent(now, out);
                 self.end_what_hangs(now, out);
             }
         }
+    }
+
+    /// A person wants it to end, to stand still, or to go on.
+    fn asked_for(&mut self, event: Event, out: &mut Vec<Command>) {
+        self.asked = true;
+        let said = match event {
+            Event::Stop { reason } => {
+                self.stopping = true;
+                // Whoever resumes it wants it to go on.
+                self.paused = None;
+                format!("stopping after the current step: {reason}")
+            }
+            Event::Pause { reason } => {
+                let said = format!("pausing after the current step: {reason}");
+                self.paused = Some(reason);
+                said
+            }
+            _ if self.paused.take().is_some() => {
+                self.reason = "the run goes on after a pause".to_owned();
+                "the run goes on".to_owned()
+            }
+            _ => return,
+        };
+        // Nothing is recorded before it is known what the coordinator before has decided.
+        if self.opened > 0 {
+            self.record_whether_it_is_paused(out);
+        }
+        out.push(Command::Notice(said));
     }
 
     /// Decides whatever can be decided now.
@@ -435,18 +392,30 @@ impl Ledger {
         if self.phase == Phase::Done {
             return;
         }
-        self.dismiss_the_leaving(now, out);
         if self.generation.is_none() {
             // A checkpoint that was on its way when all who held the weights were lost.
             self.step = self.step.max(self.durable);
+            self.go_forth();
+        }
+        self.dismiss_the_leaving(now, out);
+        if self.generation.is_none() {
             if self.step >= self.settings.steps || self.stopping {
                 self.finish(now, out);
-            } else if self.paused {
+            } else if self.paused.is_some() {
                 self.pause(now, out);
             } else {
                 self.open_generation(now, out);
             }
         }
+    }
+
+    /// Another coordinator has to know it.
+    fn record_whether_it_is_paused(&mut self, out: &mut Vec<Command>) {
+        if self.paused == self.record.paused {
+            return;
+        }
+        let record = self.paused.clone().map_or(Record::Unpaused {}, |reason| Record::Paused { reason });
+        self.record(record, out);
     }
 
     fn record(&mut self, record: Record, out: &mut Vec<Command>) {

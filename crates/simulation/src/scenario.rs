@@ -91,6 +91,8 @@ pub struct Faults {
     pub coordinator: u64,
     /// The coordinator is killed in the middle of carrying out a decision; per ten thousand.
     pub in_decision: u64,
+    /// Somebody has the run stand still for some seconds.
+    pub pause: u64,
     /// Somebody starts another coordinator although one is there already.
     pub usurper: u64,
     /// Storage answers with an error, whether it stored or not; per cent.

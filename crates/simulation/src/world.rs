@@ -132,6 +132,8 @@ pub(crate) enum Fault {
     Leave(WorkerId),
     Hang(WorkerId),
     Unreachable(WorkerId),
+    Pause,
+    Unpause,
     Replace(WorkerId),
     Coordinator,
     Usurper,
@@ -205,6 +207,10 @@ impl<O: Observer> World<O> {
         }
         world.plan_fault(world.scenario.faults.coordinator, Fault::Coordinator);
         world.plan_fault(world.scenario.faults.usurper, Fault::Usurper);
+        if world.scenario.faults.pause > 0 {
+            world.plan_fault(world.scenario.faults.pause, Fault::Pause);
+            world.plan(0, Planned::Fault(Fault::Unpause));
+        }
         world
     }
 

@@ -49,21 +49,26 @@ fn scenario(seed: u64) -> Scenario {
         usurper: often(12_000),
         damage: often(30),
         unreachable: often(8_000),
+        pause: often(10_000),
     };
     let max_workers = draw(&mut random, 1, 4) as usize;
     // Every third one stores so slowly that nobody would wait for it by chance.
     let store = Span::new(5, [800, 800, 6_000][random.below(3) as usize]);
     let mut faults = faults;
-    // Every fourth run leaves steps out. Which depends on the checkpoints that leaving workers ask for.
+    // Every fourth run leaves steps out. Which depends on the checkpoints that leaving workers and pauses ask for.
     let jump = (random.below(4) == 0).then(|| 5 + random.below(20));
     if jump.is_some() {
-        faults.leave = 0;
+        (faults.leave, faults.pause) = (0, 0);
     }
     let guards = Guards {
         compare_every: random.below(3),
         recompute_every: random.below(3),
         skipped_in_a_row: 20,
-        spike: jump.map(|_| Spike { deviations: 10.0, window: 4, skip: 1 + random.below(4) }),
+        spike: jump.map(|_| Spike {
+            deviations: 10.0,
+            window: 2 + random.below(3),
+            skip: 1 + random.below(4),
+        }),
     };
     Scenario {
         settings: Settings {
@@ -282,7 +287,7 @@ fn workers_that_do_not_reach_each_other_neither_end_the_run_nor_stop_it() {
         let quiet = quiet(Guards::default(), 6);
         let settings = Settings { steps: 200, min_workers: 1, ..quiet.settings.clone() };
         let faults = Faults { unreachable: 20_000, ..Faults::default() };
-        let mut scenario = Scenario { seed, faults, settings, ..quiet };
+        let mut scenario = Scenario { seed, faults, settings, unevenness: 1, ..quiet };
         scenario.times.unreachable = Span::new(10_000, 60_000);
         let mut world = World::new(scenario.clone(), Judge::new(&scenario.settings, &(0..0)));
         world.run_until(FAULTY + QUIET).unwrap();

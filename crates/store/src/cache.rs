@@ -98,6 +98,7 @@ impl Inner {
         let Ok(entries) = std::fs::read_dir(&self.folder) else { return };
         let mut files: Vec<(SystemTime, u64, PathBuf)> = entries
             .flatten()
+            .filter(|entry| is_ours(&entry.file_name().to_string_lossy()))
             .filter_map(|entry| {
                 let found = entry.metadata().ok()?;
                 found
@@ -118,6 +119,16 @@ impl Inner {
             total -= size;
         }
     }
+}
+
+/// Whether a file is one of the cache's: a checksum, and that it is a block or the name under which one was begun. Somebody
+/// may have named a folder that holds other things.
+fn is_ours(name: &str) -> bool {
+    name.split_once('.').is_some_and(|(checksum, ending)| {
+        let hexadecimal = |text: &str| text.bytes().all(|byte| byte.is_ascii_hexdigit());
+        let begun = || ending.len() == crate::location::nonce().len() && hexadecimal(ending);
+        !checksum.is_empty() && hexadecimal(checksum) && (ending == "block" || begun())
+    })
 }
 
 #[cfg(test)]
@@ -144,5 +155,26 @@ mod tests {
         assert!(cache.get("29").await.is_some() && cache.get("05").await.is_none());
         cache.forget("29");
         assert!(cache.get("29").await.is_none());
+    }
+
+    #[tokio::test]
+    async fn what_others_keep_in_the_folder_stays() {
+        let folder = tempfile::tempdir().unwrap();
+        for name in ["thesis.tex", "abc.txt", "block", "0123.blocks"] {
+            std::fs::write(folder.path().join(name), vec![0; 5_000]).unwrap();
+        }
+        let cache = BlockCache::open(folder.path(), 1_000).unwrap();
+        for block in 0..30 {
+            cache.put(&format!("{block:02}"), vec![block; 100].into()).await;
+        }
+        // Whoever was killed while it wrote one.
+        std::fs::write(folder.path().join(format!("aa.{}", crate::location::nonce())), vec![0; 5_000])
+            .unwrap();
+        drop(BlockCache::open(folder.path(), 1_000).unwrap());
+        let names = std::fs::read_dir(folder.path()).unwrap().map(|entry| entry.unwrap().file_name());
+        let mut others: Vec<String> = names.map(|name| name.to_string_lossy().into_owned()).collect();
+        others.retain(|name| !name.ends_with(".block"));
+        others.sort();
+        assert_eq!(others, ["0123.blocks", "abc.txt", "block", "thesis.tex"]);
     }
 }

@@ -10,6 +10,7 @@ mod read;
 mod retention;
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use bytes::Bytes;
 use futures::{StreamExt, TryStreamExt, stream};
@@ -30,6 +31,8 @@ const SET_ASIDE: &str = "manifest.damaged.json";
 const PARTS: usize = 2;
 /// How often a part is written that is not there afterwards as it was written.
 const WRITES: u32 = 3;
+/// What lies about unfinished for so long belongs to nobody.
+const ORPHAN: Duration = Duration::from_secs(3_600);
 /// Small requests under way at a time.
 const REQUESTS: usize = 8;
 
@@ -241,7 +244,7 @@ impl Checkpoints {
                 CheckpointState::Unfinished => continue,
                 CheckpointState::Damaged(reason) => reason,
                 CheckpointState::Whole(manifest) => {
-                    let verified = if every_byte { self.verify(&manifest).await } else { Ok(()) };
+                    let verified = if every_byte { self.verify_twice(&manifest).await } else { Ok(()) };
                     match verified {
                         Ok(()) => {
                             newest.manifest = Some(manifest);
@@ -260,6 +263,17 @@ impl Checkpoints {
             newest.skipped.push(Skipped { step, reason });
         }
         Ok(Some(newest))
+    }
+
+    /// What was damaged on its way here is whole.
+    async fn verify_twice(&self, manifest: &CheckpointManifest) -> Result<(), StoreError> {
+        match self.verify(manifest).await {
+            Err(StoreError::Damaged { place, reason }) => {
+                tracing::warn!(place, reason, "this checkpoint seems to be damaged; it is read once more");
+                self.verify(manifest).await
+            }
+            verified => verified,
+        }
     }
 
     async fn is_gone(&self, step: u64) -> Result<bool, StoreError> {
@@ -365,7 +379,7 @@ impl Checkpoints {
     }
 
     /// Deletes what is no longer needed and returns the steps: checkpoints that the retention does not name, and
-    /// unfinished ones older than the newest whole one.
+    /// unfinished ones older than the newest whole one. Files that were begun and have not grown for an hour go, too.
     ///
     /// # Errors
     /// [`StoreError::Io`]; then some may be gone and some not, and calling it again goes on.
@@ -373,6 +387,12 @@ impl Checkpoints {
         let doomed = self.doomed(retention).await?;
         for &step in &doomed {
             self.remove(step).await?;
+        }
+        // A listing does not show what killed writers have left.
+        let at = self.at.clone();
+        match tokio::task::spawn_blocking(move || at.remove_unfinished(ORPHAN)).await {
+            Ok(removed) => removed?,
+            Err(error) => return Err(StoreError::io(self.at.place(""), error)),
         }
         Ok(doomed)
     }

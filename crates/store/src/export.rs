@@ -6,6 +6,7 @@ use bytes::Bytes;
 use safetensors::SafeTensors;
 use safetensors::tensor::{Dtype, TensorView};
 
+use crate::retry::retry;
 use crate::{Location, StoreError, Tensor};
 
 /// Writes a safetensors file. The same tensors give the same bytes, whatever their order.
@@ -24,8 +25,8 @@ pub async fn put_safetensors(to: &Location, name: &str, tensors: Vec<Tensor>) ->
     views.sort_by_key(|(name, _)| *name);
     // Transformers refuses files that do not say which framework's conventions they follow.
     let metadata = HashMap::from([("format".to_owned(), "pt".to_owned())]);
-    let file = safetensors::serialize(views, Some(metadata)).map_err(invalid)?;
-    to.put(name, file).await
+    let file = [Bytes::from(safetensors::serialize(views, Some(metadata)).map_err(invalid)?)];
+    retry(name, || to.put_chunks(name, &file)).await
 }
 
 /// Reads the 32-bit floats of a safetensors file; integers, such as tables of positions, are passed over.

@@ -250,7 +250,11 @@ impl Location {
         match self.put_new(name, bytes.clone()).await {
             Err(StoreError::Fenced { place, reason }) => match self.get(name).await {
                 Ok(found) if found == bytes => Ok(()),
-                Ok(_) | Err(StoreError::NotFound { .. }) => Err(StoreError::Fenced { place, reason }),
+                Ok(_) => Err(StoreError::Fenced { place, reason }),
+                // Another request for it is under way, maybe an earlier one of our own (S3 answers with 409 meanwhile).
+                Err(StoreError::NotFound { .. }) => {
+                    Err(StoreError::io(place, "somebody is about to create it, and it cannot be seen yet"))
+                }
                 Err(error) => Err(error),
             },
             done => done,
@@ -323,9 +327,14 @@ impl Location {
         const OURS: [&str; 6] = [".parquet", ".json", ".html", ".jsonl", ".toml", ".safetensors"];
         let Some(folder) = &self.folder else { return Ok(()) };
         let failed = |error| StoreError::io(self.shown.clone(), error);
+        let gone = |error: &std::io::Error| error.kind() == std::io::ErrorKind::NotFound;
         let mut folders = vec![folder.clone()];
         while let Some(next) = folders.pop() {
-            for entry in std::fs::read_dir(&next).map_err(failed)? {
+            let entries = match std::fs::read_dir(&next) {
+                Err(error) if gone(&error) => continue,
+                entries => entries.map_err(failed)?,
+            };
+            for entry in entries {
                 let path = entry.map_err(failed)?.path();
                 let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
                 let unfinished = name.rsplit_once('#').is_some_and(|(of, number)| {
@@ -335,7 +344,8 @@ impl Location {
                 if path.is_dir() {
                     folders.push(path);
                 } else if unfinished && is_idle(&path, idle) {
-                    std::fs::remove_file(&path).map_err(failed)?;
+                    std::fs::remove_file(&path)
+                        .or_else(|error| if gone(&error) { Ok(()) } else { Err(failed(error)) })?;
                 }
             }
         }

@@ -78,7 +78,8 @@ pub fn event_of(worker: WorkerId, message: v1::WorkerMessage) -> Result<Event, M
             share: share_of(ready.share.ok_or(Malformed::Missing("share"))?),
         },
         Kind::Failed(failed) => {
-            Event::Failed { worker, generation: failed.generation, reason: failed.reason }
+            let v1::Failed { generation, reason, own } = failed;
+            Event::Failed { worker, generation, reason, own }
         }
         Kind::RestoreFailed(failed) => {
             Event::RestoreFailed { worker, generation: failed.generation, reason: failed.reason }

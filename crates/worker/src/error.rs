@@ -61,6 +61,11 @@ pub enum WorkerError {
 }
 
 impl WorkerError {
+    /// Whether there is nothing to do here for this worker, or for another in its place (exit code 3).
+    pub fn is_not_wanted(&self) -> bool {
+        matches!(self, WorkerError::NoCoordinator { .. } | WorkerError::Refused(_))
+    }
+
     /// Whether the user has to change something (exit code 2), as opposed to a failure (exit code 1).
     pub fn is_bad_input(&self) -> bool {
         match self {

@@ -3,7 +3,9 @@
 
 use std::collections::VecDeque;
 use std::sync::Arc;
-use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
+use std::time::Duration;
 
 use families::HostBatch;
 use plan::{Deal, RunPlan};
@@ -11,6 +13,7 @@ use store::StoreError;
 use thiserror::Error;
 
 use crate::held_out::HeldOut;
+use crate::patience::Patience;
 use crate::samples::Samples;
 use crate::step::Place;
 
@@ -19,6 +22,8 @@ const AHEAD: usize = 4;
 /// Blocks are read so many micro-batches before the feed comes to them: storage may be far away. More would push blocks
 /// out of the cache before they are used: a micro-batch touches most blocks of its lane's window.
 const PREFETCH: usize = 32;
+/// Between two looks for orders while data is waited for.
+const LOOK: Duration = Duration::from_millis(200);
 
 /// Data that cannot be turned into micro-batches.
 #[derive(Debug, Error)]
@@ -100,12 +105,15 @@ impl Materials {
         self.plan.evaluation.as_ref().is_some_and(|evaluation| due(evaluation.every))
     }
 
-    /// The held-out micro-batches that a member looks at.
-    pub(crate) fn held_out(&self, rank: u32, world: u32) -> impl Iterator<Item = Fed> {
+    /// The held-out micro-batches that a member looks at, with their indices, to be read when they are wanted.
+    pub(crate) fn held_out(
+        &self,
+        rank: u32,
+        world: u32,
+    ) -> impl Iterator<Item = (u64, impl Fn() -> Result<HostBatch, FeedError>)> {
         let all = self.held_out.iter().flat_map(HeldOut::micro_batches).enumerate();
-        // Nothing is read before the iterator arrives at it, so others' shares cost nothing.
-        all.filter(move |(index, _)| *index as u64 % u64::from(world) == u64::from(rank))
-            .map(|(index, batch)| batch().map(|batch| (index as u64, batch)))
+        all.map(|(index, batch)| (index as u64, batch))
+            .filter(move |(index, _)| index % u64::from(world) == u64::from(rank))
     }
 
     /// Micro-batch `index` of a phase. Blocks on storage if its blocks are not cached.
@@ -123,6 +131,13 @@ type Fed = Result<(u64, HostBatch), FeedError>;
 /// A member's micro-batches from a step on, made ahead by a thread of their own. The thread ends with the feed.
 pub(crate) struct Feed {
     batches: Receiver<Fed>,
+    is_over: Arc<AtomicBool>,
+}
+
+impl Drop for Feed {
+    fn drop(&mut self) {
+        self.is_over.store(true, Ordering::Relaxed);
+    }
 }
 
 impl Feed {
@@ -130,20 +145,27 @@ impl Feed {
         let (sender, batches) = sync_channel(AHEAD);
         let thread = std::thread::Builder::new().name("feed".into());
         let place = place.clone();
-        let spawned = thread.spawn(move || feed(&materials, &place, step, &sender));
+        let is_over = Arc::new(AtomicBool::new(false));
+        let told = is_over.clone();
+        let spawned = thread.spawn(move || feed(&materials, &place, step, &sender, &told));
         if let Err(error) = spawned {
             tracing::error!(%error, "no thread for the feed");
         }
-        Feed { batches }
+        Feed { batches, is_over }
     }
 
-    /// The next micro-batch of this member, with its index in its step.
-    pub(crate) fn next(&mut self) -> Fed {
-        self.batches.recv().unwrap_or(Err(FeedError::Broken))
+    /// The next micro-batch of this member, with its index in its step; none if it is not there yet: whoever waits should
+    /// look for orders.
+    pub(crate) fn next(&mut self) -> Result<Option<(u64, HostBatch)>, FeedError> {
+        match self.batches.recv_timeout(LOOK) {
+            Ok(fed) => fed.map(Some),
+            Err(RecvTimeoutError::Timeout) => Ok(None),
+            Err(RecvTimeoutError::Disconnected) => Err(FeedError::Broken),
+        }
     }
 }
 
-fn feed(materials: &Materials, place: &Place, step: u64, sender: &SyncSender<Fed>) {
+fn feed(materials: &Materials, place: &Place, step: u64, sender: &SyncSender<Fed>, is_over: &AtomicBool) {
     let steps = (step..materials.plan.train.steps).filter(|&step| !place.leaves_out(step));
     let mut wanted = steps.flat_map(|step| {
         let batch = materials.plan.step_micro_batches(step);
@@ -157,7 +179,10 @@ fn feed(materials: &Materials, place: &Place, step: u64, sender: &SyncSender<Fed
             ahead.push_back(next);
         }
         let Some((phase, first, index)) = ahead.pop_front() else { return };
-        let fed = materials.micro_batch(phase, index).map(|fed| (index - first, fed));
+        let over = || is_over.load(Ordering::Relaxed);
+        let alone = place.deal.weights().len() == 1;
+        let fed = Patience::begin(alone).until(over, || materials.micro_batch(phase, index));
+        let fed = fed.map(|fed| (index - first, fed));
         let failed = fed.is_err();
         if sender.send(fed).is_err() || failed {
             return;

@@ -57,7 +57,7 @@ impl HeldOut {
     }
 
     /// Each micro-batch, to be read when it is wanted; reading blocks.
-    pub fn micro_batches(&self) -> impl Iterator<Item = impl FnOnce() -> Result<HostBatch, FeedError>> {
+    pub fn micro_batches(&self) -> impl Iterator<Item = impl Fn() -> Result<HostBatch, FeedError>> {
         (0..self.micro_batches).map(move |index| move || self.samples.micro_batch(0, index))
     }
 }

@@ -9,6 +9,7 @@ mod feed;
 mod held_out;
 mod interrupt;
 mod member;
+mod patience;
 mod progress;
 mod rendezvous;
 mod samples;

@@ -16,6 +16,7 @@ use wire::{Told, v1};
 
 use crate::feed::Feed;
 use crate::interrupt::Interrupt;
+use crate::patience::{MayPass, Patience};
 use crate::progress::Progress;
 use crate::rendezvous::RemoteRendezvous;
 use crate::start::InitFrom;
@@ -92,17 +93,11 @@ impl Member {
                         Ok(Over::Generation) => {}
                         Ok(Over::Dismissed) => return Ok(()),
                         Err(WorkerError::Engine(EngineError::PeerLost(reason))) => {
-                            tracing::warn!(
-                                generation = open.generation,
-                                reason,
-                                "this generation is over for us"
-                            );
-                            // What it holds may have changed: a broadcast can be interrupted.
-                            self.say_what_it_holds();
-                            self.say(worker_message::Kind::Failed(v1::Failed {
-                                generation: open.generation,
-                                reason,
-                            }));
+                            self.give_up(open.generation, reason, false);
+                        }
+                        // Whoever ended for it would take the weights along.
+                        Err(error) if error.may_pass() => {
+                            self.give_up(open.generation, error.to_string(), true)
                         }
                         Err(WorkerError::Unrestored(error)) => {
                             let (generation, reason) = (open.generation, error.to_string());
@@ -121,6 +116,14 @@ impl Member {
                 Order::Message(Kind::Abort(_) | Kind::Commit(_) | Kind::Welcome(_)) => {}
             }
         }
+    }
+
+    /// A generation is over for this member, who lives on.
+    fn give_up(&mut self, generation: u64, reason: String, own: bool) {
+        tracing::warn!(generation, reason, "this generation is over for us");
+        // What it holds may have changed: a broadcast can be interrupted.
+        self.say_what_it_holds();
+        self.say(worker_message::Kind::Failed(v1::Failed { generation, reason, own }));
     }
 
     /// One generation, from its first step to its end.
@@ -205,14 +208,19 @@ impl Member {
             return Ok(Ok(Vec::new()));
         }
         let materials = self.materials.clone();
-        let mut held_out = materials.held_out(open.rank, open.world);
-        loop {
-            self.progress.now(v1::Doing::Unspecified);
-            let Some(fed) = held_out.next() else { break };
-            if let Some(over) = self.interruption(open.generation)? {
-                return Ok(Err(over));
-            }
-            let (index, batch) = fed?;
+        for (index, read) in materials.held_out(open.rank, open.world) {
+            let mut patience = Patience::begin(open.world == 1);
+            let batch = loop {
+                self.progress.now(v1::Doing::Unspecified);
+                let batch = read();
+                if let Some(over) = self.interruption(open.generation)? {
+                    return Ok(Err(over));
+                }
+                match batch {
+                    Err(error) if patience.bears(&error) => {}
+                    batch => break batch?,
+                }
+            };
             self.progress.now(v1::Doing::Computing);
             self.engine.evaluate(index, &batch)?;
         }
@@ -243,7 +251,8 @@ impl Member {
     fn provide_state(&mut self, open: &v1::Open) -> Result<(), WorkerError> {
         if open.source() == v1::StateSource::Restore {
             self.progress.now(v1::Doing::Unspecified);
-            self.restore(open.step)?;
+            let progress = self.progress.clone();
+            Patience::begin(open.world == 1).until(|| progress.is_called(), || self.restore(open.step))?;
             self.progress.now(v1::Doing::Collective);
         }
         if open.broadcast {

@@ -69,6 +69,11 @@ impl Progress {
         self.state().called.get_or_insert_with(Instant::now);
     }
 
+    /// Whether somebody does.
+    pub(crate) fn is_called(&self) -> bool {
+        self.state().called.is_some()
+    }
+
     /// It has heard.
     pub(crate) fn answer(&self) {
         self.state().called = None;

@@ -14,8 +14,13 @@ use tokio::sync::OnceCell;
 use crate::FeedError;
 use crate::stage::Stage;
 
-/// Decoded blocks are kept up to this many bytes. A worker's lanes times the window should fit.
+/// Decoded blocks are kept up to this many bytes, or this share of the machine's memory if that is more. A worker's lanes
+/// times the window should fit.
 const CACHE_BYTES: usize = 2 << 30;
+const CACHE_SHARE: usize = 8;
+/// Blocks that were thrown away and are remembered, and how many of them may be read again before somebody is told.
+const THROWN_AWAY: usize = 1 << 16;
+const READ_AGAIN: u32 = 64;
 
 /// Orders of epochs that are kept.
 const EPOCHS: usize = 2;
@@ -41,12 +46,18 @@ struct Cache {
     clock: u64,
     /// Of those that are filled.
     bytes: usize,
+    limit: usize,
+    /// Those that were thrown away, and when; and how many of them were read again soon.
+    thrown_away: BTreeMap<Key, u64>,
+    read_again: u32,
 }
 
 impl Samples {
     /// Those of these stages; `runtime` reads their blocks.
     pub fn new(stages: Vec<Stage>, runtime: Handle) -> Self {
-        Samples { stages: stages.into_iter().map(Arc::new).collect(), runtime, cache: Arc::default() }
+        let limit = CACHE_BYTES.max(machine_memory() / CACHE_SHARE);
+        let cache = Arc::new(Mutex::new(Cache { limit, ..Cache::default() }));
+        Samples { stages: stages.into_iter().map(Arc::new).collect(), runtime, cache }
     }
 
     /// Micro-batch `index` of a stage. Blocks on storage if its blocks are not cached.
@@ -137,16 +148,31 @@ impl Cache {
     /// Counts a block that is there now, and forgets those that were used longest ago.
     fn filled(&mut self, key: Key, packed: &PackedBlock) {
         self.bytes += bytes_of(packed);
-        let oldest_first: BTreeMap<u64, (Key, usize)> = match self.bytes > CACHE_BYTES {
+        // Another epoch needs them again, too, but not so soon.
+        let soon = 8 * self.blocks.len() as u64;
+        self.read_again += u32::from(self.thrown_away.remove(&key).is_some_and(|at| self.clock < at + soon));
+        if self.read_again == READ_AGAIN {
+            tracing::warn!(
+                gigabytes = self.limit as f64 / 1e9,
+                "blocks are thrown away before they are used up, and read again and again: the lanes of this worker times \
+                 data.window blocks do not fit into this memory; more workers, a smaller data.window, or smaller blocks \
+                 (prepare's dataset.block_bytes) help"
+            );
+        }
+        let oldest_first: BTreeMap<u64, (Key, usize)> = match self.bytes > self.limit {
             false => return,
             true => self.blocks.iter().filter(|(other, _)| **other != key).filter_map(in_order).collect(),
         };
         for (oldest, bytes) in oldest_first.into_values() {
-            if self.bytes <= CACHE_BYTES {
+            if self.bytes <= self.limit {
                 return;
             }
             self.blocks.remove(&oldest);
             self.bytes -= bytes;
+            if self.thrown_away.len() == THROWN_AWAY {
+                self.thrown_away.clear();
+            }
+            self.thrown_away.insert(oldest, self.clock);
         }
     }
 }
@@ -154,6 +180,16 @@ impl Cache {
 /// The last use of a block that is filled, and how large it is.
 fn in_order((key, (used, slot)): (&Key, &(u64, Slot))) -> Option<(u64, (Key, usize))> {
     Some((*used, (*key, bytes_of(slot.get()?))))
+}
+
+/// Bytes of memory that this machine has, or this container may use; 0 if nobody tells.
+fn machine_memory() -> usize {
+    let allowed = std::fs::read_to_string("/sys/fs/cgroup/memory.max").ok();
+    let allowed = allowed.and_then(|text| text.trim().parse().ok()).unwrap_or(usize::MAX);
+    let told = std::fs::read_to_string("/proc/meminfo").unwrap_or_default();
+    let total =
+        told.lines().find_map(|line| line.strip_prefix("MemTotal:")?.split_whitespace().next()?.parse().ok());
+    total.map_or(0, |kib: usize| kib.saturating_mul(1024).min(allowed))
 }
 
 fn bytes_of(packed: &PackedBlock) -> usize {

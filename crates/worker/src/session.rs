@@ -268,7 +268,7 @@ impl Session {
     async fn start_member(&mut self, welcome: &v1::Welcome) -> Result<Running, WorkerError> {
         let runtime = tokio::runtime::Handle::current();
         let Started { setup, materials, run, init_from } =
-            start::read(welcome, &self.options.coordinator, runtime.clone()).await?;
+            start::read(welcome, &self.options.coordinator, runtime.clone(), &self.leave).await?;
         let materials = Arc::new(materials);
         let build = self.build.take().ok_or_else(broken_thread)?;
         let (orders, inbox) = blocking::channel();

@@ -2,14 +2,17 @@
 //! weights that the run goes on from. Knows neither sessions nor engines.
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use families::Recipe;
 use plan::{Evaluation, RunPlan};
-use store::{Dataset, RunStore};
+use store::{Dataset, RunStore, packing_name};
 use tokio::runtime::Handle;
+use tokio::sync::watch;
 use wire::v1;
 
 use crate::held_out::HeldOut;
+use crate::patience::{self, MayPass};
 use crate::samples::Samples;
 use crate::stage::Stage;
 use crate::{EngineSetup, Materials, WorkerError};
@@ -31,8 +34,26 @@ pub(crate) struct InitFrom {
     pub recipe: Arc<dyn Recipe>,
 }
 
-/// Reads everything that the plan names.
+/// Reads everything that the plan names; storage that is away is waited for.
 pub(crate) async fn read(
+    welcome: &v1::Welcome,
+    coordinator: &str,
+    runtime: Handle,
+    leave: &watch::Receiver<bool>,
+) -> Result<Started, WorkerError> {
+    let begun = Instant::now();
+    loop {
+        match read_once(welcome, coordinator, runtime.clone()).await {
+            Err(error) if error.may_pass() && begun.elapsed() < patience::LONGEST && !*leave.borrow() => {
+                tracing::warn!(%error, "storage is away; this worker waits for it");
+                tokio::time::sleep(patience::PAUSE).await;
+            }
+            done => return done,
+        }
+    }
+}
+
+async fn read_once(
     welcome: &v1::Welcome,
     coordinator: &str,
     runtime: Handle,
@@ -50,6 +71,13 @@ pub(crate) async fn read(
     let (mut recipes, mut stages) = (Vec::new(), Vec::new());
     for (phase, packing) in phases.iter().zip(&welcome.packings) {
         let recipe = (family.parse)(&phase.plan, SOURCE, &dataset.vocabulary())?;
+        if packing_name(&dataset, &recipe.pack_spec(), phase.plan.data.variants) != *packing {
+            return Err(WorkerError::Unusable(format!(
+                "the dataset that this worker finds at {} is not the one that the run counted its samples on; all machines \
+                 must see the same",
+                plan.data.dataset
+            )));
+        }
         let counted = run
             .packing(packing)
             .await?

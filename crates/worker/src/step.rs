@@ -5,6 +5,7 @@ use plan::Deal;
 use wire::v1;
 
 use crate::feed::Feed;
+use crate::patience::Patience;
 use crate::progress::Progress;
 use crate::{Materials, Purpose, StepEngine, WorkerError};
 
@@ -66,6 +67,8 @@ pub(crate) struct Share<'a> {
     step: u64,
     compared: Option<Compared>,
     left: usize,
+    /// With storage.
+    patience: Patience,
     said: v1::Share,
 }
 
@@ -73,10 +76,11 @@ impl<'a> Share<'a> {
     pub(crate) fn begin(materials: &'a Materials, progress: &'a Progress, place: &Place, step: u64) -> Self {
         let left = materials.share(&place.deal, place.rank, step).len();
         let compared = place.compared(materials, step);
-        Share { materials, progress, step, compared, left, said: v1::Share::default() }
+        let patience = Patience::begin(place.deal.weights().len() == 1);
+        Share { materials, progress, step, compared, left, patience, said: v1::Share::default() }
     }
 
-    /// Computes one more micro-batch. Says whether there was one.
+    /// Computes one more micro-batch, if its data is there. Says whether there may be more.
     pub(crate) fn go_on(
         &mut self,
         engine: &mut dyn StepEngine,
@@ -85,17 +89,19 @@ impl<'a> Share<'a> {
         if self.left == 0 {
             return self.second_opinion(engine);
         }
-        self.left -= 1;
         self.progress.now(v1::Doing::Unspecified);
-        let (index, batch) = feed.next()?;
-        let waited = self.progress.now(v1::Doing::Computing);
+        let next = feed.next()?;
+        let waited = self.progress.now(v1::Doing::Computing).as_secs_f64() * 1e3;
+        (self.said.compute_ms, self.said.data_ms) =
+            (self.said.compute_ms + waited, self.said.data_ms + waited);
+        let Some((index, batch)) = next else { return Ok(true) };
+        self.left -= 1;
         let hashed = self.compared.as_ref().is_some_and(|compared| compared.first && compared.index == index);
         let purpose = if hashed { Purpose::AddAndHash } else { Purpose::Add };
         let computed = engine.micro_batch(purpose, index, &batch)?;
         let took = self.progress.computed();
         self.said.micro_batches += 1;
-        self.said.compute_ms += (waited + took).as_secs_f64() * 1e3;
-        self.said.data_ms += waited.as_secs_f64() * 1e3;
+        self.said.compute_ms += took.as_secs_f64() * 1e3;
         self.say_digest(index, computed.digest);
         if !computed.usable && self.said.poisoned.len() < NAMED {
             let samples = self.materials.samples_of(self.step, index);
@@ -107,9 +113,17 @@ impl<'a> Share<'a> {
 
     /// Computes what is compared with another's result.
     fn second_opinion(&mut self, engine: &mut dyn StepEngine) -> Result<bool, WorkerError> {
-        let Some(Compared { index, second: true, .. }) = self.compared.take() else { return Ok(false) };
+        let Some(compared @ Compared { index, second: true, .. }) = self.compared.take() else {
+            return Ok(false);
+        };
         self.progress.now(v1::Doing::Unspecified);
-        let batch = self.materials.of_step(self.step, index)?;
+        let batch = match self.materials.of_step(self.step, index) {
+            Err(error) if self.patience.bears(&error) => {
+                self.compared = Some(compared);
+                return Ok(true);
+            }
+            batch => batch?,
+        };
         self.progress.now(v1::Doing::Computing);
         let computed = engine.micro_batch(Purpose::Hash, index, &batch)?;
         self.progress.computed();

@@ -154,6 +154,77 @@ fn a_run_that_is_paused_and_drained_goes_on_as_if_nothing_had_been() {
 }
 
 #[test]
+fn a_run_that_is_paused_stays_so_if_its_coordinator_dies() {
+    let place = Workplace::prepared();
+    let alone = place.weights_of("alone", 1, &SETTINGS);
+    let port = free_port();
+    let mut more = SETTINGS.to_vec();
+    let mut training = place.coordinator("still", port, &more);
+    let mut workers = [place.worker(port), place.worker(port)];
+    wait_for_members(&mut training, 2);
+    training.wait_for_step(50);
+    let url = format!("http://127.0.0.1:{port}");
+    let status = || -> Value {
+        let status = place.cloze(&["status", &url, "--json"]).expect_success();
+        serde_json::from_str(&status.out).expect("JSON")
+    };
+    let wait_until = |what: &dyn Fn(&Value) -> bool| {
+        let until = Instant::now() + Duration::from_secs(30);
+        while !what(&status()) {
+            assert!(Instant::now() < until, "{}", status());
+            std::thread::sleep(Duration::from_millis(50));
+        }
+    };
+    place.cloze(&["pause", &url]).expect_success();
+    wait_until(&|status| status["phase"] == "paused" && status["durable"] == status["step"]);
+    let still = status()["step"].clone();
+    training.kill();
+    more.push("--resume");
+    let mut training = place.coordinator("still", port, &more);
+    let stands = training.wait_for(|update| {
+        update["text"].as_str().is_some_and(|text| text.contains("until `cloze unpause`"))
+    });
+    assert!(stands.is_some(), "{:?}", training.seen);
+    wait_until(&|status| status["workers"].as_array().is_some_and(|workers| workers.len() == 2));
+    std::thread::sleep(Duration::from_secs(2));
+    assert_eq!((status()["phase"].as_str(), &status()["step"]), (Some("paused"), &still));
+    place.cloze(&["unpause", &url]).expect_success();
+    training.finish().expect_success();
+    for worker in &mut workers {
+        assert!(worker.wait().expect("its end").success(), "a worker failed");
+    }
+    assert_eq!(place.export("still"), alone);
+    assert_eq!(place.verified("still")["undone"], 0);
+}
+
+#[test]
+fn a_worker_that_the_others_do_not_reach_does_not_stop_them() {
+    // Whoever listens on IPv6 alone and whoever does on IPv4 alone do not find each other.
+    if std::net::UdpSocket::bind("[::1]:0").is_err() {
+        println!("skipped: this machine has no IPv6");
+        return;
+    }
+    let place = Workplace::prepared();
+    let alone = place.weights_of("alone", 1, &SETTINGS);
+    let port = free_port();
+    let mut training = place.coordinator("unreached", port, &SETTINGS);
+    let mut workers = vec![place.worker(port), place.worker(port)];
+    wait_for_members(&mut training, 2);
+    training.wait_for_step(20);
+    workers.push(place.worker_at("::1", port));
+    let left_out =
+        |update: &Value| update["text"].as_str().is_some_and(|text| text.contains("::1 is left out for"));
+    assert!(training.wait_for(left_out).is_some(), "{:?}", training.seen);
+    training.finish().expect_success();
+    for worker in &mut workers {
+        assert!(worker.wait().expect("its end").success(), "a worker failed");
+    }
+    assert_eq!(place.export("unreached"), alone);
+    let verified = place.verified("unreached");
+    assert_eq!((&verified["steps"], &verified["undone"]), (&400.into(), &0.into()), "{verified}");
+}
+
+#[test]
 fn members_that_check_each_other_find_nothing_and_jumps_are_left_out_alike_on_any_cluster() {
     let place = Workplace::prepared();
     let mut more = SETTINGS.to_vec();

@@ -7,7 +7,7 @@ use std::time::Duration;
 use clap::{Args, Subcommand};
 use plan::RunPlan;
 use serde_json::{Value, json};
-use store::{CheckpointEntry, CheckpointState, Retention, RunStore};
+use store::{CheckpointEntry, CheckpointState, Retention, RunStore, StoreError};
 
 use crate::failure::Failure;
 use crate::show::thousands;
@@ -145,6 +145,8 @@ async fn verify(place: &str, as_json: bool) -> Result<(), Failure> {
         let (state, verdict) = match &entry.state {
             CheckpointState::Whole(manifest) => match checkpoints.verify(manifest).await {
                 Ok(()) => ("whole", "every byte as written".to_owned()),
+                // A service that fails is no damage.
+                Err(error @ StoreError::Io { .. }) => return Err(error.into()),
                 Err(error) => ("damaged", error.to_string()),
             },
             CheckpointState::Unfinished => ("unfinished", "unfinished".to_owned()),

@@ -51,8 +51,13 @@ pub async fn run(arguments: Arguments) -> Result<(), Failure> {
     };
     let started = |handle: coordinator::Handle| {
         tokio::spawn(async move {
-            EndSignals::take().next().await;
+            let mut signals = EndSignals::take();
+            signals.next().await;
+            tracing::info!("stopping after this step, with a checkpoint; once more ends it at once");
             handle.stop("interrupted").await;
+            // Storage may be away for long; whoever resumes loses nothing that was stored.
+            signals.next().await;
+            std::process::exit(130);
         });
     };
     match coordinator::serve(job, listener, started, on_update).await? {

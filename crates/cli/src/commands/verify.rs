@@ -4,7 +4,7 @@ use clap::Args;
 use ledger::{Audited, Body, Finding, Segment};
 use plan::{Batches, RunPlan};
 use serde_json::json;
-use store::{CheckpointState, RunStore};
+use store::{CheckpointState, RunStore, StoreError};
 
 use crate::commands::checkpoints::open;
 use crate::failure::Failure;
@@ -63,8 +63,11 @@ async fn checkpoints(run: &RunStore) -> Result<(Vec<(u64, String)>, Vec<Finding>
         match &entry.state {
             CheckpointState::Whole(manifest) => {
                 seen.push((entry.step, manifest.ledger_head.clone()));
-                if let Err(error) = checkpoints.verify(manifest).await {
-                    damaged.push(Finding { place, what: error.to_string() });
+                match checkpoints.verify(manifest).await {
+                    Ok(()) => {}
+                    // A service that fails says nothing of what is stored there.
+                    Err(error @ StoreError::Io { .. }) => return Err(error.into()),
+                    Err(error) => damaged.push(Finding { place, what: error.to_string() }),
                 }
             }
             CheckpointState::Damaged(reason) => damaged.push(Finding { place, what: reason.clone() }),

@@ -1,10 +1,13 @@
 //! `cloze worker`: one worker process, supervised: an engine that dies is replaced.
 
+use std::os::unix::process::ExitStatusExt;
+
 use clap::Args;
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::process::Child;
 
 use crate::engine;
 use crate::failure::Failure;
+use crate::signals::EndSignals;
 use crate::supervision::{LIVED, REPLACEMENTS, Row};
 
 #[derive(Debug, Args)]
@@ -25,10 +28,14 @@ pub struct Arguments {
     patience_s: u64,
 }
 
+/// The engine's exit codes that say that another engine would not do better.
+const WRONG_INPUT: i32 = 2;
+const NOT_WANTED: i32 = 3;
+const SIGTERM: i32 = 15;
+
 /// Runs the command.
 pub async fn run(arguments: Arguments) -> Result<(), Failure> {
-    let mut terminate =
-        signal(SignalKind::terminate()).map_err(|error| Failure::failed(format!("no signals: {error}")))?;
+    let mut signals = EndSignals::take();
     let (mut row, mut leaving) = (Row::begin(), false);
     loop {
         let mut command = engine::command()?;
@@ -37,19 +44,17 @@ pub async fn run(arguments: Arguments) -> Result<(), Failure> {
         if let Some(address) = &arguments.address {
             command.args(["--address", address]);
         }
+        // Ctrl-C is for this program, which asks the engine to go.
         let mut child = command
+            .process_group(0)
+            .kill_on_drop(true)
             .spawn()
             .map_err(|error| Failure::failed(format!("cannot start cloze-engine: {error}")))?;
         let status = tokio::select! {
             status = child.wait() => status,
-            _ = terminate.recv() => {
-                // A clean leave: the engine finishes the step and says goodbye.
+            () = signals.next() => {
                 leaving = true;
-                if let Some(id) = child.id() {
-                    let id = id.to_string();
-                    let _ = tokio::process::Command::new("kill").args(["-TERM", &id]).status().await;
-                }
-                child.wait().await
+                leave(&mut child, &mut signals).await
             }
         };
         let status =
@@ -57,18 +62,39 @@ pub async fn run(arguments: Arguments) -> Result<(), Failure> {
         match status.code() {
             Some(0) => return Ok(()),
             // It has said itself what is wrong; trying again would not help.
-            Some(code) => return Err(Failure::of_process(code)),
-            None if leaving => {
+            Some(code @ WRONG_INPUT) => return Err(Failure::of_process(code)),
+            Some(NOT_WANTED) => return Err(Failure::of_process(1)),
+            // It was not ready for being asked.
+            None if leaving && status.signal() == Some(SIGTERM) => return Ok(()),
+            _ if leaving => {
                 return Err(Failure::failed(format!("the engine died while it was leaving: {status}")));
             }
-            // It was killed: a new one takes its place, and gets the weights from the others.
-            None => tracing::warn!(%status, "the engine died; a new one starts"),
+            // It was killed or failed: a new one takes its place, and gets the weights from the others.
+            _ => tracing::warn!(%status, "the engine died; a new one starts"),
         }
         let Some(pause) = row.died() else { break };
-        tokio::time::sleep(pause).await;
+        tokio::select! {
+            () = tokio::time::sleep(pause) => {}
+            () = signals.next() => return Ok(()),
+        }
     }
     Err(Failure::failed(format!(
         "the engine died {REPLACEMENTS} times in a row, each time within {} s of its start",
         LIVED.as_secs()
     )))
+}
+
+/// A clean leave: the engine finishes the step and says goodbye. Whoever asks twice does not want to wait for that.
+async fn leave(child: &mut Child, signals: &mut EndSignals) -> std::io::Result<std::process::ExitStatus> {
+    if let Some(id) = child.id() {
+        let _ = tokio::process::Command::new("kill").args(["-TERM", &id.to_string()]).status().await;
+    }
+    tracing::info!("leaving after this step; once more ends it at once");
+    tokio::select! {
+        status = child.wait() => status,
+        () = signals.next() => {
+            child.kill().await?;
+            child.wait().await
+        }
+    }
 }

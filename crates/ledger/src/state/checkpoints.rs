@@ -3,7 +3,8 @@
 use std::collections::BTreeMap;
 
 use super::guards::minority;
-use super::{Attempt, FINAL_CHECKPOINT_ATTEMPTS, Ledger, NEXT_ATTEMPT_MS, Phase, Refusal};
+use super::members::NOBODY;
+use super::{Attempt, FINAL_CHECKPOINT_ATTEMPTS, Ledger, NEXT_ATTEMPT_MS, Phase, REGATHER_MS, Refusal};
 use crate::{Command, Ending, PartReport, Record, WorkerId};
 
 impl Ledger {
@@ -184,10 +185,16 @@ impl Ledger {
     /// A person wants the run to stand still: the weights are stored, and everybody waits.
     pub(super) fn pause(&mut self, now: u64, out: &mut Vec<Command>) {
         if std::mem::replace(&mut self.phase, Phase::Paused) != Phase::Paused {
-            out.push(Command::Notice(format!("the run stands still before step {}", self.step)));
+            let why = self.paused.clone().unwrap_or_default();
+            out.push(Command::Notice(format!(
+                "the run stands still before step {} until `cloze unpause`: {why}",
+                self.step
+            )));
         }
         let holders = self.holders();
-        if self.step > self.durable && !holders.is_empty() && self.may_store(now) {
+        // Before a term's first generation others may come who hold more.
+        let known = self.opened > 0;
+        if known && self.step > self.durable && !holders.is_empty() && self.may_store(now) {
             self.start_checkpoint(holders, out);
         }
     }
@@ -204,6 +211,7 @@ impl Ledger {
             return;
         }
         self.record_what_was_brought(out);
+        self.record_whether_it_is_paused(out);
         let ending = if self.step >= self.settings.steps { Ending::Completed } else { self.stopped() };
         if self.durable >= self.step {
             if self.record.steps != self.step {
@@ -220,11 +228,10 @@ impl Ledger {
         }
         if holders.is_empty() {
             // Everybody died with the last weights: the steps since the checkpoint are computed again.
-            if self.stopping {
-                out.push(Command::Notice("no worker holds the weights any more".into()));
-                return self.end(self.stopped(), out);
-            }
-            return self.open_generation(now, out);
+            return match self.stopping {
+                true => self.stop_without_the_last(now, out),
+                false => self.open_generation(now, out),
+            };
         }
         if self.refusals() > FINAL_CHECKPOINT_ATTEMPTS {
             let reason = format!(
@@ -235,6 +242,25 @@ impl Ledger {
         }
         if self.may_store(now) {
             self.start_checkpoint(holders, out);
+        }
+    }
+}
+
+impl Ledger {
+    /// A run that is being stopped has lost the weights of its last steps: for a moment, maybe. Then what somebody holds is
+    /// stored, if it is more than the newest checkpoint.
+    fn stop_without_the_last(&mut self, now: u64, out: &mut Vec<Command>) {
+        if now < *self.missing_since.get_or_insert(now) + REGATHER_MS {
+            return;
+        }
+        self.missing_since = None;
+        let held = self.workers.values().filter_map(|worker| worker.applied);
+        let best = held.filter(|&held| held < self.step).fold(self.durable, u64::max);
+        out.push(Command::Notice(format!("{NOBODY}: the run stops at step {best} instead of {}", self.step)));
+        self.step = best;
+        match best > self.durable {
+            true => self.finish(now, out),
+            false => self.end(self.stopped(), out),
         }
     }
 }

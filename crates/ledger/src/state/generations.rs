@@ -33,7 +33,8 @@ impl Ledger {
         }
         // Whoever could not read it gives others some time to come.
         let unable = |id: &WorkerId| self.workers[id].could_not_restore;
-        let nobody_is_able = !held && self.step > 0 && ready.iter().all(unable);
+        let is_out = |id: &WorkerId| unable(id) || !self.may_take_part(now, *id);
+        let nobody_is_able = !held && self.step > 0 && ready.iter().all(is_out);
         if held || (self.step == self.durable && !nobody_is_able) {
             self.missing_since = None;
         } else if now < *self.missing_since.get_or_insert(now) + REGATHER_MS || self.survivors_are_busy() {
@@ -88,6 +89,7 @@ impl Ledger {
     ) {
         self.opened += 1;
         self.missing_since = None;
+        self.record_whether_it_is_paused(out);
         let deal = self.deal_for(&members);
         let left_out = self.record.left_out.iter().copied().filter(|&(_, end)| end > self.step).collect();
         let number = self.record.generations + 1;
@@ -105,6 +107,7 @@ impl Ledger {
         self.timing.begin(same_members);
         let even = generation.deal.is_even();
         let reason = std::mem::take(&mut self.reason);
+        let platform = self.new_platform(&generation.members, out);
         self.record(
             Record::Opened {
                 term: self.term,
@@ -112,14 +115,29 @@ impl Ledger {
                 step: generation.step,
                 members: generation.members.clone(),
                 weights: if even { Vec::new() } else { generation.deal.weights().to_vec() },
+                platform,
                 reason: reason.clone(),
             },
             out,
         );
-        (self.dealt_at, self.phase) = (self.step, Phase::Running);
+        (self.dealt_at, self.phase, self.got_on_at) = (self.step, Phase::Running, now);
         self.generation = Some(generation.clone());
         let (tail, keepers) = (self.tell(self.tail.first), self.settings.keepers);
         out.push(Command::Open { generation, reason, tail, keepers });
+    }
+
+    /// What the members' results depend on, if that is not what it was before.
+    fn new_platform(&self, members: &[WorkerId], out: &mut Vec<Command>) -> String {
+        let now = members.first().and_then(|id| self.workers.get(id)).map(|worker| &worker.info.platform);
+        let before = &self.record.platform;
+        let Some(now) = now.filter(|now| *now != before) else { return String::new() };
+        if !before.is_empty() {
+            out.push(Command::Notice(format!(
+                "the run was computed on {before} so far, and is on {now} from here on: in the last bits it is another one \
+                 than it would have been"
+            )));
+        }
+        now.clone()
     }
 
     /// Ends the open generation without committing the step in flight.
@@ -132,14 +150,14 @@ impl Ledger {
         out.push(Command::Abort { generation: generation.number, members, reason: why.to_owned() });
     }
 
-    /// A member failed, but nobody is known to be dead: wait a moment for the news, then try with the same members.
+    /// A member failed, but nobody is known to be dead: wait a moment for the news, then try again.
     pub(super) fn give_up_failed_generation(&mut self, now: u64, out: &mut Vec<Command>) {
         let (Some(since), Some(open)) = (self.failed_since, &self.generation) else { return };
         if self.failed.len() < open.members.len() && now < since + FAILURE_GRACE_MS {
             return;
         }
-        let (worker, reason) = self.failed.first_key_value().expect("failed_since is set with an entry");
-        let why = format!("{worker} could not go on: {reason}");
+        let (worker, failure) = self.failed.first_key_value().expect("failed_since is set with an entry");
+        let why = format!("{worker} could not go on: {}", failure.reason);
         self.take_apart(now, &why, out);
     }
 
@@ -159,6 +177,7 @@ impl Ledger {
             return;
         }
         self.learn_pace(now);
+        self.got_on_at = now;
         self.record(self.committed(open.number, &report), out);
         let step = self.step;
         self.step += 1;
@@ -216,7 +235,7 @@ impl Ledger {
         };
         self.step >= self.settings.steps
             || self.stopping
-            || self.paused
+            || self.paused.is_some()
             || open.members.iter().any(|member| self.leaving.contains(member))
             || (open.members.len() < self.settings.max_workers && self.workers.iter().any(spare))
     }

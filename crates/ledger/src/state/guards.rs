@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use serde::{Deserialize, Serialize};
 
-use super::{FAILURES_BEFORE_GIVING_UP, Ledger};
+use super::{Attempt, FAILURES_BEFORE_GIVING_UP, Ledger};
 use crate::{Command, Ending, Generation, Poisoned, Record, StepReport, WorkerId};
 
 /// Contradictions after which a worker is sent away: by two others, or twice by the same one.
@@ -104,10 +104,17 @@ impl Ledger {
         let sums = self.ready.iter().map(|(&member, vote)| (member, vote.report.digest.as_str()));
         let Some((worker, others)) = minority(&sums.collect::<Vec<_>>()) else { return false };
         let why = format!("{worker} and {} disagree on the gradient of step {}", others[0], self.step);
+        let its = &self.ready[&worker].report.digest;
+        let alike = self.ready.values().filter(|vote| vote.report.digest == *its).count();
         self.doubt(&[worker, others[0]], false, &why, out);
-        self.contradict_by_another(worker, &others, out);
-        if others.len() == 1 {
-            self.contradict(others[0], worker, out);
+        match (alike, others.len()) {
+            (1, 1) => {
+                self.contradict(worker, others[0], out);
+                self.contradict(others[0], worker, out);
+            }
+            // Of as many against as many nobody can say who is wrong.
+            (these, those) if these == those => {}
+            _ => self.contradict_by_another(worker, &others, out),
         }
         true
     }
@@ -223,6 +230,10 @@ impl Ledger {
         // A function of the step, and not of which checkpoints happen to be there.
         let first =
             (self.step + 1).saturating_sub(spike.skip).max(self.step / every * every).max(self.durable);
+        let stored = |attempt: &Attempt| attempt.parts.len() == attempt.members.len();
+        if self.attempts.range(first + 1..).any(|(_, attempt)| stored(attempt)) {
+            return true; // It is about to be seen, and there is no going back before it then.
+        }
         let why = format!(
             "the loss of step {} is {:.4}, {deviations:.1} standard deviations above the {} before it: steps {first} to {} \
              are left out",

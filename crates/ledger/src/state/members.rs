@@ -10,6 +10,14 @@ const CONNECTING_MS: u64 = 20_000;
 /// Why the run goes back.
 pub(super) const NOBODY: &str = "no worker holds the weights any more";
 
+/// Why two machines do not compute one run.
+fn unlike(refused: &WorkerInfo, other: &WorkerInfo) -> String {
+    format!(
+        "{} runs on {}, but {} on {}: their results would differ in the last bits; use machines of one kind",
+        refused.name, refused.platform, other.name, other.platform
+    )
+}
+
 impl Worker {
     /// Whether its last generation may have given it weights of which it has not said anything yet.
     fn may_have_received(&self) -> bool {
@@ -23,13 +31,16 @@ impl Ledger {
             self.lose(worker, "it connected again", out);
         }
         // All that are here agree, so the first speaks for them.
-        if let Some(other) = self.workers.values().next().filter(|other| other.info.platform != info.platform)
-        {
-            let reason = format!(
-                "{} runs on {}, but {} on {}: their results would differ in the last bits; use machines of one kind",
-                info.name, info.platform, other.info.name, other.info.platform
-            );
-            return out.push(Command::Refuse { worker, reason });
+        let other = self.workers.values().next().map(|other| other.info.clone());
+        if let Some(other) = other.filter(|other| other.platform != info.platform) {
+            // Whoever has computed so far holds the weights: the others came first by chance.
+            if self.opened > 0 || info.platform != self.record.platform {
+                return out.push(Command::Refuse { worker, reason: unlike(&info, &other) });
+            }
+            for (stranger, known) in std::mem::take(&mut self.workers) {
+                self.do_without(stranger, "its machine is of another kind", out);
+                out.push(Command::Refuse { worker: stranger, reason: unlike(&known.info, &info) });
+            }
         }
         let known = Worker {
             info,
@@ -81,6 +92,11 @@ impl Ledger {
         let open = end == self.begun && tail.since(end).is_some();
         if (tail.term, tail.end()) > newest && open {
             self.brought = Some(tail);
+            if !self.asked {
+                let stored = self.record.paused.clone();
+                self.paused =
+                    self.brought().iter().fold(stored, |paused, record| record.paused_after(paused));
+            }
         }
         self.reject_what_is_not_used();
         self.take_stock();
@@ -109,6 +125,14 @@ impl Ledger {
             self.workers.values().filter_map(|worker| worker.applied).filter(|&applied| applied <= steps);
         let cut_off = Some(self.step).filter(|&step| step <= steps).unwrap_or_default();
         self.step = held.chain([cut_off]).fold(self.durable, u64::max);
+    }
+
+    /// Between two generations: whoever comes back may hold more than what the run was about to go back to.
+    pub(super) fn go_forth(&mut self) {
+        if self.opened > 0 {
+            let held = self.workers.values().filter_map(|worker| worker.applied);
+            self.step = held.filter(|&applied| applied <= self.record.steps).fold(self.step, u64::max);
+        }
     }
 
     /// Whether members of the generation before this term may be about to come: they know best how far the run had come,
@@ -258,18 +282,19 @@ impl Ledger {
             return out.push(Command::Disconnect { worker });
         }
         let waiting = self.collective_limit();
-        // Of those who are connected, all wait; of those who are not, one is enough: the others wait for it.
         let waits =
             |&(_, doing, still): &(WorkerId, Doing, u64)| doing == Doing::Collective && still > waiting;
-        let connects = |&(_, doing, _): &(WorkerId, Doing, u64)| doing == Doing::Connecting;
-        let cannot = |late: &(WorkerId, Doing, u64)| connects(late) && late.2 > CONNECTING_MS;
-        let together = |late: &(WorkerId, Doing, u64)| connects(late) || late.1 == Doing::Collective;
+        let together =
+            |&(_, doing, _): &(WorkerId, Doing, u64)| matches!(doing, Doing::Collective | Doing::Connecting);
+        let all_for = late.iter().map(|&(_, _, still)| still).min().unwrap_or(0);
+        let connects = late.iter().find(|(_, doing, _)| *doing == Doing::Connecting);
         if !late.is_empty() && late.iter().all(waits) {
             let why =
                 format!("its members wait for each other for more than {waiting} ms: a connection hangs");
             self.take_apart(now, &why, out);
-        } else if late.iter().all(together)
-            && let Some((worker, ..)) = late.iter().find(|late| cannot(late))
+        } else if let Some((worker, ..)) = connects
+            && late.iter().all(together)
+            && all_for > CONNECTING_MS
         {
             let why = format!("{worker} was not connected with the others within {CONNECTING_MS} ms");
             self.take_apart(now, &why, out);
@@ -376,7 +401,8 @@ mod tests {
 
     fn opened(generation: u64, step: u64, members: &[WorkerId]) -> Record {
         let (members, reason) = (members.to_vec(), String::new());
-        Record::Opened { term: 1, generation, step, members, weights: Vec::new(), reason }
+        let (weights, platform) = (Vec::new(), String::new());
+        Record::Opened { term: 1, generation, step, members, weights, platform, reason }
     }
 
     fn settings() -> Settings {
@@ -406,6 +432,31 @@ mod tests {
         let info = WorkerInfo { name: worker.to_string(), address: String::new(), platform: String::new() };
         ledger.handle(0, Event::Hello { worker, info });
         ledger.handle(0, Event::Prepared { worker, applied, since, entered: 0, tail })
+    }
+
+    #[test]
+    fn those_who_computed_so_far_are_not_turned_away_for_a_stranger_who_comes_first() {
+        let mut stored = Stored::default();
+        let members = vec![WorkerId(1)];
+        let (weights, platform, reason) = (Vec::new(), "avx512".to_owned(), String::new());
+        let first = Record::Opened { term: 1, generation: 1, step: 0, members, weights, platform, reason };
+        for record in [first, committed(1, 0)] {
+            stored.append(1, &record);
+        }
+        let mut ledger = Ledger::new(settings(), Start { term: 2, stored });
+        let mut hello = |id: u64, platform: &str| {
+            let info = WorkerInfo { name: String::new(), address: String::new(), platform: platform.into() };
+            let said = ledger.handle(0, Event::Hello { worker: WorkerId(id), info });
+            let refused = said.into_iter().filter_map(|command| match command {
+                Command::Refuse { worker, .. } => Some(worker),
+                _ => None,
+            });
+            refused.collect::<Vec<_>>()
+        };
+        assert_eq!(hello(7, "neon"), []);
+        assert_eq!(hello(1, "avx512"), [WorkerId(7)]);
+        assert_eq!(hello(8, "neon"), [WorkerId(8)]);
+        assert_eq!(hello(2, "avx512"), []);
     }
 
     #[test]

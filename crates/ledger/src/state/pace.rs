@@ -184,7 +184,7 @@ impl Ledger {
         self.timing.micro_batch.map_or(self.settings.unmeasured_ms, limit)
     }
 
-    /// How long a member may wait for its data: storage has shorter limits of its own.
+    /// How long a member may wait for its data: whoever waits for storage says that it still does.
     pub(super) fn waiting_limit(&self) -> u64 {
         self.settings.unmeasured_ms
     }

@@ -30,6 +30,10 @@ pub struct Stored {
     /// The last generation, and who was in it.
     pub(crate) last: Opening,
     pub(crate) last_members: Vec<WorkerId>,
+    /// What results depend on in the last bits, as its members said.
+    pub(crate) platform: String,
+    /// Why it stands still, if a person wants it to.
+    pub(crate) paused: Option<String>,
     /// The losses of the last steps.
     pub(crate) losses: Losses,
 }
@@ -61,9 +65,13 @@ impl Stored {
         self.steps = record.steps_after(self.steps);
         self.furthest = self.furthest.max(self.steps);
         self.rejected.extend(rejected_by(self.last, record));
+        self.paused = record.paused_after(self.paused.take());
         match record {
-            Record::Opened { term, generation, members, .. } => {
+            Record::Opened { term, generation, members, platform, .. } => {
                 self.last_members.clone_from(members);
+                if !platform.is_empty() {
+                    self.platform.clone_from(platform);
+                }
                 self.generations = self.generations.max(*generation);
                 self.last = Opening { term: *term, generation: *generation };
             }

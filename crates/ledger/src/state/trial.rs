@@ -1,7 +1,7 @@
 //! Generations that fail although nobody is lost: some link between two members does not hold. Which one, the coordinator
 //! cannot see. So some members are left out for a while, and tried again later; the others go on meanwhile.
 
-use super::{FAILURES_BEFORE_GIVING_UP, Ledger};
+use super::{FAILURES_BEFORE_GIVING_UP, Ledger, Worker};
 use crate::{Command, Ending, Generation, StateSource, WorkerId};
 
 /// Failures in a row after which members are taken apart that have computed together: before, it may have been a moment.
@@ -10,17 +10,20 @@ const TOGETHER: u32 = 2;
 /// milliseconds.
 const FIRST_PAUSE_MS: u64 = 1_000;
 const LONGEST_PAUSE_MS: u64 = 600_000;
+/// And so many times as long as the others were held up by it.
+const HELD_UP: u64 = 4;
 
 impl Ledger {
     /// Ends the open generation, whose members could not work together.
     pub(super) fn take_apart(&mut self, now: u64, why: &str, out: &mut Vec<Command>) {
         let Some(open) = self.generation.clone() else { return };
         let left_out = self.suspects(&open);
+        let held_up = HELD_UP * now.saturating_sub(self.got_on_at);
         for worker in &left_out {
             let known = self.workers.get_mut(worker).expect("a member is a worker");
             known.trials += 1;
             let pause = FIRST_PAUSE_MS << (known.trials - 1).min(16);
-            let pause = pause.min(LONGEST_PAUSE_MS);
+            let pause = pause.max(held_up).min(LONGEST_PAUSE_MS);
             known.not_before = now + pause;
             out.push(Command::Notice(format!(
                 "{} at {} is left out for {} s: {} members could not work together, and the fault may be its connection; if \
@@ -61,6 +64,12 @@ impl Ledger {
 
     /// Whom to leave out. Half of those who come into question: if it was one of the others, it is among fewer next time.
     fn suspects(&self, open: &Generation) -> Vec<WorkerId> {
+        let owned = self.failed.iter().filter(|(_, failure)| failure.own).map(|(&id, _)| id);
+        let owned: Vec<WorkerId> = owned.collect();
+        if !owned.is_empty() {
+            // It says so itself; if all do, nobody would go on.
+            return if owned.len() < open.members.len() { owned } else { Vec::new() };
+        }
         let new = |rank: usize| self.step == open.step && open.sources[rank] != StateSource::Keep;
         let members = || open.members.iter().copied().enumerate();
         // Somebody goes on; whoever brings the weights does.
@@ -70,9 +79,13 @@ impl Ledger {
             if self.failures_in_a_row < TOGETHER {
                 return Vec::new();
             }
-            let others = self.workers.iter().any(|(id, worker)| worker.prepared && *id != open.members[0]);
-            let first = usize::from(open.members.len() > 1 || !others);
-            suspects.extend(&open.members[first..]);
+            // Others hold the same weights: of one or two, none is needed.
+            let holds = |worker: &Worker| worker.prepared && worker.applied == Some(self.step);
+            let others = self.workers.iter().any(|(id, worker)| !open.members.contains(id) && holds(worker));
+            if open.members.len() <= 2 && others {
+                return open.members.clone();
+            }
+            suspects.extend(&open.members[1..]);
         }
         // Whoever was in such generations before comes last.
         suspects.sort_by_key(|id| self.workers.get(id).map_or(0, |worker| worker.trials));
@@ -98,17 +111,17 @@ mod tests {
 
     fn settings(min_workers: usize) -> Settings {
         Settings {
-            steps: 100,
+            steps: 10_000,
             batches: plan::Batches::even(8),
             min_workers,
             max_workers: 8,
-            checkpoint_every: 100,
+            checkpoint_every: 10_000,
             heartbeat_ms: 1_000,
             dead_after_ms: Some(10_000_000),
             unmeasured_ms: 10_000_000,
             guards: plan::Guards::default(),
             keepers: 1,
-            unstored: 100,
+            unstored: 100_000,
         }
     }
 
@@ -175,7 +188,7 @@ mod tests {
                     let applied = if holds || worker == open.members[0] { Some(step) } else { None };
                     self.prepared(worker, applied);
                     let reason = "no route to host".to_owned();
-                    self.hear(Event::Failed { worker, generation, reason });
+                    self.hear(Event::Failed { worker, generation, reason, own: false });
                 } else {
                     let share = Share { micro_batches: 1, ..Share::default() };
                     self.hear(Event::Ready { worker, generation, step, report: report(), share });
@@ -241,6 +254,40 @@ mod tests {
     }
 
     #[test]
+    fn of_many_members_the_one_whose_links_broke_is_found_whoever_it_is() {
+        for cut_off in 1..=8 {
+            let mut cluster = Cluster::new(1, 8, &[]);
+            (0..5).for_each(|_| cluster.second());
+            assert_eq!(cluster.members(), 8);
+            cluster.cut_off.push(WorkerId(cut_off));
+            (0..90).for_each(|_| cluster.second());
+            let open = cluster.open.clone().unwrap();
+            assert_eq!(open.members.len(), 7, "{cut_off}: {:?}", open.members);
+            assert!(!open.members.contains(&WorkerId(cut_off)) && cluster.ledger.step > 50);
+        }
+    }
+
+    #[test]
+    fn whoever_knows_that_it_is_its_own_fault_is_left_out_alone() {
+        let mut cluster = Cluster::new(1, 4, &[]);
+        (0..5).for_each(|_| cluster.second());
+        let (step, open) = (cluster.ledger.step, cluster.open.clone().unwrap());
+        cluster.now += 90_000;
+        for (worker, own) in
+            [(WorkerId(1), true), (WorkerId(2), false), (WorkerId(3), false), (WorkerId(4), false)]
+        {
+            cluster.prepared(worker, Some(step));
+            let (generation, reason) = (open.number, "no route to storage".into());
+            cluster.hear(Event::Failed { worker, generation, reason, own });
+        }
+        assert_eq!(cluster.open.clone().unwrap().members, [WorkerId(2), WorkerId(3), WorkerId(4)]);
+        (0..100).for_each(|_| cluster.second());
+        assert_eq!(cluster.members(), 3, "four times as long as it held them up");
+        (0..300).for_each(|_| cluster.second());
+        assert_eq!(cluster.members(), 4);
+    }
+
+    #[test]
     fn a_run_that_cannot_begin_with_as_many_as_it_wants_is_given_up() {
         let mut cluster = Cluster::new(3, 3, &[2]);
         (0..20).for_each(|_| cluster.second());
@@ -255,7 +302,7 @@ mod tests {
         for _ in 0..FAILURES_BEFORE_GIVING_UP {
             let generation = cluster.open.as_ref().unwrap().number;
             cluster.prepared(worker, Some(step));
-            cluster.hear(Event::Failed { worker, generation, reason: "out of memory".into() });
+            cluster.hear(Event::Failed { worker, generation, reason: "out of memory".into(), own: false });
             cluster.now += 1_000;
             cluster.hear(Event::Tick);
         }

@@ -9,6 +9,8 @@ use crate::{Observer, Seen};
 
 /// A process that hangs ends itself so long after it was told to stop, in milliseconds.
 pub(super) const SUPERVISED: u64 = 10_000;
+/// A run that is paused goes on after at most this time, in milliseconds.
+const UNPAUSED: u64 = 3_000;
 /// Coordinators that are there at once, at most.
 const COORDINATORS: usize = 3;
 /// Killed workers whose connections do not break, per ten thousand.
@@ -247,7 +249,12 @@ impl<O: Observer> World<O> {
         self.say_what_it_holds(worker);
         self.say(
             worker,
-            Event::Failed { worker, generation: key.1, reason: "a peer did not answer".to_owned() },
+            Event::Failed {
+                worker,
+                generation: key.1,
+                reason: "a peer did not answer".to_owned(),
+                own: false,
+            },
         );
     }
 
@@ -325,11 +332,29 @@ impl<O: Observer> World<O> {
                     self.bury(worker);
                 }
             }
+            _ => return self.fault_above(fault),
+        }
+        Ok(())
+    }
+
+    /// What goes wrong with coordinators, and what people do.
+    fn fault_above(&mut self, fault: Fault) -> Result<(), String> {
+        let faults = self.scenario.faults.clone();
+        match fault {
             Fault::Coordinator if faults.coordinator > 0 => {
                 if let Some(&term) = self.coordinators.keys().next_back() {
                     self.kill_coordinator(term)?;
                 }
                 self.plan_fault(faults.coordinator, fault);
+            }
+            Fault::Pause if faults.pause > 0 => {
+                self.ask(Event::Pause { reason: "somebody wants it".to_owned() })?;
+                self.plan_fault(faults.pause, fault);
+            }
+            // Somebody else looks now and then whether it goes on.
+            Fault::Unpause => {
+                self.ask(Event::Unpause)?;
+                self.plan(UNPAUSED, Planned::Fault(Fault::Unpause));
             }
             Fault::Usurper if faults.usurper > 0 => {
                 self.plan(0, Planned::Start { beside: true });
@@ -338,6 +363,14 @@ impl<O: Observer> World<O> {
             _ => {}
         }
         Ok(())
+    }
+
+    /// Somebody asks the newest coordinator for something.
+    fn ask(&mut self, event: Event) -> Result<(), String> {
+        match self.coordinators.keys().next_back() {
+            Some(&term) => self.tell(term, event),
+            None => Ok(()),
+        }
     }
 
     /// A session breaks: what is on its way arrives nowhere, and each side notices in its own time.

@@ -4,7 +4,7 @@
 use clap::Args;
 use ledger::{Chain, Record};
 use serde_json::json;
-use store::{CheckpointManifest, CheckpointState, RunStore, Segment};
+use store::{CheckpointManifest, CheckpointState, RunStore, Segment, StoreError};
 
 use super::open;
 use crate::failure::Failure;
@@ -49,6 +49,8 @@ async fn whole_record(run: &RunStore) -> Result<(Vec<Segment>, Option<String>), 
         let segment = match segment {
             Ok(segment) if number == expected => segment,
             Ok(_) => return Ok((whole, Some(format!("segment {expected} is missing")))),
+            // A service that fails is no damage: the copy would be of an older state.
+            Err(error @ StoreError::Io { .. }) => return Err(error.into()),
             Err(error) => return Ok((whole, Some(error.to_string()))),
         };
         if !segment.chain.is_empty() && segment.chain != chain.head() {
@@ -105,7 +107,11 @@ async fn chosen(
             CheckpointState::Whole(manifest) => match up_to(record, &manifest.ledger_head) {
                 None => "no undamaged record leads to it".to_owned(),
                 Some(record) => match checkpoints.verify(&manifest).await {
-                    Ok(()) => return Ok((manifest, record)),
+                    Ok(()) => {
+                        passed.iter().for_each(|passed| eprintln!("passed over: {passed}"));
+                        return Ok((manifest, record));
+                    }
+                    Err(error @ StoreError::Io { .. }) => return Err(error.into()),
                     Err(error) => error.to_string(),
                 },
             },
