@@ -10,6 +10,8 @@ mod members;
 mod pace;
 mod status;
 mod stored;
+#[cfg(test)]
+mod testing;
 mod trial;
 
 use std::collections::{BTreeMap, BTreeSet};

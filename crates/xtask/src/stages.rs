@@ -75,7 +75,8 @@ impl Stages {
             &format!("{:<28} {:>8.1} s                  {}", "total", total.as_secs_f64(), word(self.ok()));
         let full = |done: &Done| done.ending == Ending::Failed && done.free.is_some_and(|free| free < FULL);
         if self.done.iter().any(full) {
-            text += "\nthe disk was full when a stage failed; builds, tests and libtorch take 16 GB in all";
+            text +=
+                "\nthe disk was full when a stage failed; builds, tests and libtorch take about 15 GB in all";
         }
         text
     }

@@ -267,25 +267,13 @@ impl Ledger {
 
 #[cfg(test)]
 mod tests {
+    use crate::state::testing::report;
     use crate::{
-        Command, Event, Ledger, Opening, PartReport, Progress, Settings, Share, Start, StepReport, Stored,
-        Tail, Waits, WorkerId, WorkerInfo,
+        Command, Event, Ledger, Opening, PartReport, Progress, Settings, Share, Start, Stored, Tail,
+        WorkerId, WorkerInfo,
     };
 
     const WORKER: WorkerId = WorkerId(1);
-
-    fn report() -> StepReport {
-        StepReport {
-            loss: 1.0,
-            targets: 1,
-            tokens: 1,
-            grad_norm: 1.0,
-            digest: String::new(),
-            overflowed: false,
-            measures: Vec::new(),
-            waits: Waits::default(),
-        }
-    }
 
     fn checkpoints(commands: &[Command]) -> Vec<u64> {
         let step = |command: &Command| match command {
