@@ -7,9 +7,10 @@ use std::time::Duration;
 use bytes::Bytes;
 use collective::{Aborter, Collective, Gloo, Local, RendezvousStore};
 use families::{HostBatch, Recipe};
-use trainer::{Evaluation, Measure, Reduced, Trainer};
+use trainer::{Evaluation, Measure, Reduced, Snapshot, Trainer};
 use worker::{
     Computed, EngineError, EngineSetup, Membership, Purpose, Rendezvous, StepEngine, StepReport, TensorInfo,
+    TensorSource,
 };
 
 /// A collective that makes no progress for this long has lost a peer. Longer than any two members are ever apart, which
@@ -46,6 +47,22 @@ impl RendezvousStore for Store {
     }
     fn contains(&self, keys: &[&str]) -> Result<bool, String> {
         self.0.check(keys)
+    }
+}
+
+/// A member's part of a checkpoint.
+struct Part {
+    tensors: Vec<TensorInfo>,
+    snapshot: Arc<Snapshot>,
+}
+
+impl TensorSource for Part {
+    fn tensors(&self) -> Vec<TensorInfo> {
+        self.tensors.clone()
+    }
+
+    fn read(&self, tensor: usize, range: Range<usize>) -> Result<Bytes, String> {
+        self.snapshot.read(tensor, range).map_err(|error| error.to_string())
     }
 }
 
@@ -209,11 +226,14 @@ impl StepEngine for TorchEngine {
         Ok(tensors.map(|t| TensorInfo { name: t.name, shape: t.shape, bytes: t.bytes.len() }).collect())
     }
 
-    fn snapshot(&self, which: Range<usize>) -> Result<Vec<Bytes>, EngineError> {
+    fn snapshot(&mut self, which: Range<usize>) -> Result<Box<dyn TensorSource>, EngineError> {
+        let tensors = self.tensors()?.drain(which.clone()).collect();
         let snapshot = self.trainer.snapshot(which).map_err(sorted)?;
-        let ranges = snapshot.ranges();
-        let all = Bytes::from_owner(snapshot);
-        Ok(ranges.into_iter().map(|range| all.slice(range)).collect())
+        Ok(Box::new(Part { tensors, snapshot }))
+    }
+
+    fn settle(&mut self) {
+        self.trainer.settle();
     }
 
     fn state_digest(&self) -> Result<String, EngineError> {

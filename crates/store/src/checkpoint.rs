@@ -8,6 +8,7 @@ mod manifest;
 mod part;
 mod read;
 mod retention;
+mod write;
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -17,7 +18,7 @@ use futures::{StreamExt, TryStreamExt, stream};
 use xxhash_rust::xxh3::Xxh3Default;
 
 pub use manifest::{CheckpointManifest, PartMeta, PartName};
-pub use part::Tensor;
+pub use part::{Tensor, TensorInfo, TensorSource};
 pub use retention::Retention;
 
 use crate::retry::retry;
@@ -29,8 +30,6 @@ const SET_ASIDE: &str = "manifest.damaged.json";
 
 /// Parts that are read at a time.
 const PARTS: usize = 2;
-/// How often a part is written that is not there afterwards as it was written.
-const WRITES: u32 = 3;
 /// What lies about unfinished for so long belongs to nobody.
 const ORPHAN: Duration = Duration::from_secs(3_600);
 /// Small requests under way at a time.
@@ -97,61 +96,6 @@ impl Checkpoints {
     pub(crate) fn of(run: RunStore) -> Self {
         let at = run.location().child("checkpoints");
         Checkpoints { run, at }
-    }
-
-    /// Writes one part, and reads it back if it is told to. It is no checkpoint before [`Checkpoints::commit`]. Writing
-    /// the same again is no error.
-    ///
-    /// # Errors
-    /// [`StoreError::Fenced`] if the step is committed with another content of this part;
-    /// [`StoreError::Invalid`] for tensors that cannot be stored; [`StoreError::Damaged`] if something else is read than
-    /// was written.
-    pub async fn write_part(
-        &self,
-        step: u64,
-        part: PartName,
-        tensors: Vec<Tensor>,
-        read_back: bool,
-    ) -> Result<PartMeta, StoreError> {
-        // Hashing gigabytes would hold up everything else on this thread.
-        let encoded = tokio::task::spawn_blocking(move || part::encode(tensors))
-            .await
-            .map_err(|error| StoreError::io(self.at.place(&part_path(step, &part.to_string())), error))??;
-        let meta = PartMeta {
-            name: part.to_string(),
-            size: encoded.size,
-            checksum: encoded.checksum,
-            tensors: encoded.tensors,
-        };
-        let path = part_path(step, &meta.name);
-        match retry(&path, || self.read_manifest(step)).await {
-            // The same bytes again are harmless, and heal a damaged part.
-            Ok(committed) => {
-                if committed.parts.iter().any(|other| other.name == meta.name && *other != meta) {
-                    return Err(StoreError::Fenced {
-                        place: self.at.place(&path),
-                        reason:
-                            "its checkpoint is committed, with another content; this writer is stale, or \
-                                 the old checkpoint has to be set aside first"
-                                .into(),
-                    });
-                }
-            }
-            Err(StoreError::NotFound { .. } | StoreError::Damaged { .. }) => {}
-            Err(error) => return Err(error),
-        }
-        let mut written = 0;
-        loop {
-            retry(&path, || self.at.put_chunks(&path, &encoded.chunks)).await?;
-            written += 1;
-            let found = if read_back { self.read(step, &meta, |_| {}).await } else { Ok(()) };
-            match found {
-                Err(StoreError::Damaged { place, reason }) if written < WRITES => {
-                    tracing::warn!(place, reason, "what was stored is not what is there; storing it again");
-                }
-                found => return found.map(|()| meta),
-            }
-        }
     }
 
     /// Makes a checkpoint of parts that were written. Committing the same state again is no error; a damaged

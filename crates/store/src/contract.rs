@@ -61,7 +61,7 @@ fn state(step: u64) -> Vec<Tensor> {
 async fn parts(run: &RunStore, term: Term, step: u64, of: u32) -> CheckpointManifest {
     let mut parts = Vec::new();
     for index in 0..of {
-        let slice = state(step).into_iter().skip(index as usize).step_by(of as usize).collect();
+        let slice: Vec<Tensor> = state(step).into_iter().skip(index as usize).step_by(of as usize).collect();
         parts.push(run.checkpoints().write_part(step, PartName { index, of }, slice, true).await.unwrap());
     }
     CheckpointManifest {

@@ -19,7 +19,7 @@ mod service;
 pub use cache::BlockCache;
 pub use checkpoint::{
     CheckpointEntry, CheckpointManifest, CheckpointState, Checkpoints, Newest, PartMeta, PartName, Retention,
-    Skipped, Tensor,
+    Skipped, Tensor, TensorInfo, TensorSource,
 };
 pub use corpus::Tokenizer;
 pub use dataset::{

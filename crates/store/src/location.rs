@@ -3,13 +3,14 @@
 use std::hash::{BuildHasher, Hasher, RandomState};
 use std::ops::Range;
 use std::path::{Path as FsPath, PathBuf};
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
 use futures::future::join_all;
 use futures::stream::BoxStream;
-use futures::{StreamExt, TryStreamExt, stream};
+use futures::{Stream, StreamExt, TryStreamExt, stream};
 use object_store::path::Path;
 use object_store::{GetOptions, ObjectStore, ObjectStoreExt, PutMode, PutPayload, WriteMultipart};
 
@@ -179,14 +180,37 @@ impl Location {
     /// # Errors
     /// [`StoreError::Io`].
     pub async fn put_chunks(&self, name: &str, chunks: &[Bytes]) -> Result<(), StoreError> {
-        if chunks.iter().map(Bytes::len).sum::<usize>() <= CHUNK {
-            return self.put(name, chunks.iter().cloned().collect::<PutPayload>()).await;
+        let size = chunks.iter().map(|chunk| chunk.len() as u64).sum();
+        self.put_stream(name, size, stream::iter(chunks.iter().cloned().map(Ok))).await
+    }
+
+    /// As [`Location::put_chunks`], for chunks that are `size` bytes in all and are there only when they are asked for.
+    ///
+    /// # Errors
+    /// [`StoreError::Io`], and the first one of the chunks.
+    pub async fn put_stream(
+        &self,
+        name: &str,
+        size: u64,
+        chunks: impl Stream<Item = Result<Bytes, StoreError>>,
+    ) -> Result<(), StoreError> {
+        let mut chunks = pin!(chunks);
+        if size <= CHUNK as u64 {
+            return self
+                .put(name, chunks.try_collect::<Vec<_>>().await?.into_iter().collect::<PutPayload>())
+                .await;
         }
         let mut upload = self.upload(name).await?;
-        for chunk in chunks {
-            upload.write(chunk.clone()).await?;
+        loop {
+            match chunks.try_next().await {
+                Ok(Some(chunk)) => upload.write(chunk).await?,
+                Ok(None) => return upload.finish().await,
+                Err(error) => {
+                    upload.abort().await;
+                    return Err(error);
+                }
+            }
         }
-        upload.finish().await
     }
 
     /// Begins a large object whose bytes come one after the other. Nothing is visible before it is finished.

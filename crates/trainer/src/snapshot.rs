@@ -1,50 +1,112 @@
-//! Copies of the state's tensors, for a checkpoint that is stored while training goes on. Knows bytes only.
+//! The state as of a step, for whoever stores it while training goes on: read where it lies until it is about to change,
+//! and copied only then. An update that comes when everything is stored copies nothing. Knows bytes only.
 
 use std::ops::Range;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::{io, thread};
 
+use bytes::Bytes;
 use memmap2::MmapMut;
+use tch::Tensor;
 
-/// Makes copies, in memory of the system's own that is used again for the next one of the same size. Fresh pages
-/// take longer than the copying, and what goes through the allocator comes back to it in pieces.
+use crate::Error;
+
+/// The snapshots that somebody may still be reading.
 #[derive(Debug, Default)]
-pub(crate) struct Stager {
-    unused: Arc<Mutex<Option<MmapMut>>>,
+pub(crate) struct Snapshots {
+    taken: Vec<Weak<Snapshot>>,
+    unused: Unused,
 }
 
-impl Stager {
-    /// Copies all of these by so many threads: what holds training up is the memory's speed, and not that of one thread.
-    pub(crate) fn copy(&self, tensors: &[&[u8]], threads: u32) -> io::Result<Snapshot> {
-        let ends: Vec<usize> = tensors
-            .iter()
-            .scan(0, |end, tensor| {
-                *end += tensor.len();
-                Some(*end)
-            })
-            .collect();
-        let size = ends.last().copied().unwrap_or(0).max(1);
-        let unused = lock(&self.unused).take().filter(|memory| memory.len() == size);
-        let mut memory = unused.map_or_else(|| fresh(size), Ok)?;
-        let mut rest = &mut memory[..];
-        let copies = tensors.iter().map(|tensor| {
-            let (copy, behind) = std::mem::take(&mut rest).split_at_mut(tensor.len());
-            rest = behind;
-            (copy, tensor)
-        });
-        let remaining = Mutex::new(copies);
-        thread::scope(|scope| {
-            for _ in 0..threads.max(1) {
-                scope.spawn(|| {
-                    loop {
-                        let Some((copy, tensor)) = lock(&remaining).next() else { return };
-                        copy.copy_from_slice(tensor);
-                    }
-                });
-            }
-        });
-        Ok(Snapshot { memory: Some(memory), ends, home: Arc::clone(&self.unused) })
+/// Memory of the system's own that is used again for the next copy of the same size. Fresh pages take longer than the
+/// copying, and what goes through the allocator comes back to it in pieces.
+type Unused = Arc<Mutex<Option<MmapMut>>>;
+
+impl Snapshots {
+    /// These tensors as they are now. They must not change before [`Snapshots::settle`].
+    pub(crate) fn take(&mut self, tensors: Vec<Tensor>) -> Arc<Snapshot> {
+        let snapshot = Arc::new(Snapshot { content: Mutex::new(Content::InPlace(tensors)) });
+        self.taken.retain(|taken| taken.strong_count() > 0);
+        self.taken.push(Arc::downgrade(&snapshot));
+        snapshot
     }
+
+    /// Before the tensors change: copies those that somebody still needs, by so many threads. What holds training up is
+    /// the memory's speed then, and not that of one thread. Without memory for them they are lost, and training goes on.
+    pub(crate) fn settle(&mut self, threads: u32) {
+        for snapshot in self.taken.drain(..).filter_map(|taken| taken.upgrade()) {
+            let mut content = lock(&snapshot.content);
+            let Content::InPlace(tensors) = &*content else { continue };
+            *content = match copies(tensors, threads, &self.unused) {
+                Ok(copies) => Content::Copied(copies),
+                Err(error) => Content::Lost(error.to_string()),
+            };
+        }
+    }
+}
+
+/// Some of the state's tensors as of one step, to be read from any thread.
+#[derive(Debug)]
+pub struct Snapshot {
+    content: Mutex<Content>,
+}
+
+#[derive(Debug)]
+enum Content {
+    /// The tensors themselves: they have not changed.
+    InPlace(Vec<Tensor>),
+    /// A copy of each.
+    Copied(Vec<Bytes>),
+    /// There was no memory for copies: what the system said.
+    Lost(String),
+}
+
+impl Snapshot {
+    /// A range of the bytes of a tensor, counted among those that the snapshot is of.
+    ///
+    /// # Errors
+    /// [`Error::NoMemory`] if they had to be copied and could not be.
+    ///
+    /// # Panics
+    /// If there are fewer tensors or bytes.
+    pub fn read(&self, tensor: usize, range: Range<usize>) -> Result<Bytes, Error> {
+        match &*lock(&self.content) {
+            Content::InPlace(tensors) => Ok(Bytes::copy_from_slice(&aten::bytes(&tensors[tensor])?[range])),
+            Content::Copied(copies) => Ok(copies[tensor].slice(range)),
+            Content::Lost(reason) => Err(Error::NoMemory(reason.clone())),
+        }
+    }
+}
+
+fn copies(tensors: &[Tensor], threads: u32, unused: &Unused) -> Result<Vec<Bytes>, Error> {
+    let tensors: Vec<&[u8]> = tensors.iter().map(aten::bytes).collect::<Result<_, _>>()?;
+    let size = tensors.iter().map(|tensor| tensor.len()).sum::<usize>().max(1);
+    let reused = lock(unused).take().filter(|memory| memory.len() == size);
+    let fresh = || fresh(size).map_err(|error| Error::NoMemory(error.to_string()));
+    let mut memory = reused.map_or_else(fresh, Ok)?;
+    copy(&tensors, &mut memory, threads);
+    let mut all = Bytes::from_owner(Lent { memory: Some(memory), home: Arc::clone(unused) });
+    Ok(tensors.iter().map(|tensor| all.split_to(tensor.len())).collect())
+}
+
+/// Copies tensors one behind the other.
+fn copy(tensors: &[&[u8]], mut to: &mut [u8], threads: u32) {
+    let copies = tensors.iter().map(|tensor| {
+        let (copy, behind) = std::mem::take(&mut to).split_at_mut(tensor.len());
+        to = behind;
+        (copy, tensor)
+    });
+    let remaining = Mutex::new(copies);
+    thread::scope(|scope| {
+        for _ in 0..threads.max(1) {
+            scope.spawn(|| {
+                loop {
+                    let Some((copy, tensor)) = lock(&remaining).next() else { return };
+                    copy.copy_from_slice(tensor);
+                }
+            });
+        }
+    });
 }
 
 fn fresh(size: usize) -> io::Result<MmapMut> {
@@ -59,31 +121,20 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Copies of tensors, one behind the other.
-#[derive(Debug)]
-pub struct Snapshot {
+/// Memory that goes home when nobody reads it any more.
+struct Lent {
     /// There until it is dropped.
     memory: Option<MmapMut>,
-    /// Where each tensor ends.
-    ends: Vec<usize>,
-    home: Arc<Mutex<Option<MmapMut>>>,
+    home: Unused,
 }
 
-impl Snapshot {
-    /// Where the tensors are in the bytes, in their order.
-    pub fn ranges(&self) -> Vec<Range<usize>> {
-        let starts = std::iter::once(0).chain(self.ends.iter().copied());
-        starts.zip(&self.ends).map(|(start, &end)| start..end).collect()
-    }
-}
-
-impl AsRef<[u8]> for Snapshot {
+impl AsRef<[u8]> for Lent {
     fn as_ref(&self) -> &[u8] {
         self.memory.as_deref().unwrap_or_default()
     }
 }
 
-impl Drop for Snapshot {
+impl Drop for Lent {
     fn drop(&mut self) {
         *lock(&self.home) = self.memory.take();
     }
@@ -93,34 +144,62 @@ impl Drop for Snapshot {
 mod tests {
     use super::*;
 
+    fn tensors(count: u8) -> Vec<Tensor> {
+        (0..count).map(|number| Tensor::from_slice(&vec![number; 1000 * usize::from(number)])).collect()
+    }
+
+    fn all(snapshot: &Snapshot, tensors: &[Tensor]) -> Vec<Bytes> {
+        tensors.iter().enumerate().map(|(n, tensor)| snapshot.read(n, 0..tensor.numel()).unwrap()).collect()
+    }
+
     #[test]
     fn any_number_of_threads_copies_everything_into_its_place() {
-        let tensors: Vec<Vec<u8>> =
-            (0..37u8).map(|number| vec![number; 1000 * usize::from(number)]).collect();
-        let borrowed: Vec<&[u8]> = tensors.iter().map(Vec::as_slice).collect();
-        let stager = Stager::default();
         for threads in [0, 1, 2, 5, 64] {
-            let snapshot = stager.copy(&borrowed, threads).unwrap();
-            let copies: Vec<&[u8]> =
-                snapshot.ranges().into_iter().map(|range| &snapshot.as_ref()[range]).collect();
-            assert_eq!(copies, borrowed, "{threads} threads");
+            let (tensors, mut snapshots) = (tensors(37), Snapshots::default());
+            let snapshot = snapshots.take(tensors.iter().map(Tensor::shallow_clone).collect());
+            let before = all(&snapshot, &tensors);
+            snapshots.settle(threads);
+            tensors.iter().for_each(|tensor| drop(tensor.shallow_clone().fill_(99)));
+            assert_eq!(all(&snapshot, &tensors), before, "{threads} threads");
+            assert_eq!(snapshot.read(9, 10..20).unwrap(), [9; 10].as_slice());
         }
-        assert!(stager.copy(&[], 2).unwrap().ranges().is_empty());
+    }
+
+    #[test]
+    fn what_nobody_needs_any_more_is_not_copied() {
+        let mut snapshots = Snapshots::default();
+        drop(snapshots.take(tensors(3)));
+        snapshots.settle(1);
+        assert!(lock(&snapshots.unused).is_none());
+        let needed = snapshots.take(tensors(3));
+        snapshots.settle(1);
+        assert!(matches!(*lock(&needed.content), Content::Copied(_)));
+        assert!(snapshots.taken.is_empty());
     }
 
     #[test]
     fn memory_is_used_again_when_nobody_needs_it_any_more() {
-        let stager = Stager::default();
-        let copy = |byte: u8, size: usize| stager.copy(&[&vec![byte; size]], 1).unwrap();
-        let place = |snapshot: &Snapshot| snapshot.as_ref().as_ptr();
+        let mut snapshots = Snapshots::default();
+        let mut copy = |byte: u8, size: usize| {
+            let snapshot = snapshots.take(vec![Tensor::from_slice(&vec![byte; size])]);
+            snapshots.settle(1);
+            snapshot.read(0, 0..size).unwrap()
+        };
         let (first, second) = (copy(1, 1 << 20), copy(2, 1 << 20));
-        assert_ne!(place(&first), place(&second));
-        assert!(first.as_ref().iter().all(|&byte| byte == 1));
-        let was = place(&second);
+        assert_ne!(first.as_ptr(), second.as_ptr());
+        assert!(first.iter().all(|&byte| byte == 1));
+        let was = second.as_ptr();
         drop(second);
         let third = copy(3, 1 << 20);
-        assert_eq!(place(&third), was);
+        assert_eq!(third.as_ptr(), was);
         drop(third);
-        assert_eq!(copy(4, 10).as_ref(), [4; 10]);
+        assert_eq!(copy(4, 10), [4; 10].as_slice());
+    }
+
+    #[test]
+    fn without_memory_the_snapshot_is_lost_and_says_so() {
+        let snapshot = Snapshot { content: Mutex::new(Content::Lost("out of memory".into())) };
+        let error = snapshot.read(0, 0..1).unwrap_err();
+        assert!(error.to_string().contains("out of memory"), "{error}");
     }
 }

@@ -16,7 +16,7 @@ use crate::layout::Slot;
 use crate::model::{load_into, missing};
 use crate::objective::Objective;
 use crate::optimizer::{self, Buffers};
-use crate::snapshot::{Snapshot, Stager};
+use crate::snapshot::{Snapshot, Snapshots};
 use crate::{Applied, Computed, Error, Evaluation, Model, Purpose, Reduced, Tally};
 
 /// The parts of the state, in the order of their buffers: the prefixes of [`StateTensor::name`].
@@ -43,7 +43,7 @@ pub struct Trainer {
     tally: Tally,
     reduced: Option<Reduced>,
     missing: BTreeSet<String>,
-    stager: Stager,
+    snapshots: Snapshots,
 }
 
 /// A part of the state, where it lies: little-endian `f32`, row-major.
@@ -178,6 +178,7 @@ impl Trainer {
         self.use_threads();
         let (step, learning_rate) = (self.step, self.plan.learning_rate(self.step));
         if !reduced.overflowed {
+            self.settle();
             let phase = &self.phases[self.plan.phase_of(step).phase].0.plan;
             let grad_scale = optimizer::clip(phase.train.clip_norm, reduced.grad_norm);
             let buffers = Buffers {
@@ -232,7 +233,7 @@ impl Trainer {
             step: 0,
             tally: Tally::default(),
             reduced: None,
-            stager: Stager::default(),
+            snapshots: Snapshots::default(),
         })
     }
 
@@ -241,6 +242,7 @@ impl Trainer {
     /// # Errors
     /// What libtorch refuses.
     pub fn initialise(&mut self) -> Result<(), Error> {
+        self.settle();
         self.model.initialise(self.plan.run.seed)?;
         self.forget_moments()?;
         self.step = 0;
@@ -253,6 +255,7 @@ impl Trainer {
     /// # Errors
     /// [`Error::UnknownTensor`], [`Error::WrongSize`].
     pub fn adopt<'a>(&mut self, tensors: impl Iterator<Item = (&'a str, &'a [u8])>) -> Result<(), Error> {
+        self.settle();
         for (name, bytes) in tensors {
             self.model.load(name, bytes)?;
         }
@@ -298,6 +301,7 @@ impl Trainer {
         let head = [self.step, ours as u64, (ours >> 64) as u64].map(|word| word as i64);
         let head = Tensor::f_from_slice(&head)?;
         group.broadcast(&head, root)?;
+        self.settle();
         for buffer in self.buffers() {
             group.broadcast(buffer, root)?;
         }
@@ -337,17 +341,27 @@ impl Trainer {
         Ok(tensors)
     }
 
-    /// Copies of the bytes of some of [`Trainer::tensors`], made by all threads of the plan.
+    /// Some of [`Trainer::tensors`] as they are now, for storing them while training goes on. Nothing is copied unless
+    /// somebody still holds it when the state changes.
     ///
     /// # Errors
-    /// What libtorch refuses, and [`Error::NoMemory`].
+    /// What libtorch refuses.
     ///
     /// # Panics
     /// If there are fewer tensors.
-    pub fn snapshot(&self, which: Range<usize>) -> Result<Snapshot, Error> {
-        let tensors: Vec<&[u8]> = self.tensors()?[which].iter().map(|tensor| tensor.bytes).collect();
-        let copied = self.stager.copy(&tensors, self.plan.train.threads);
-        copied.map_err(|error| Error::NoMemory(error.to_string()))
+    pub fn snapshot(&mut self, which: Range<usize>) -> Result<Arc<Snapshot>, Error> {
+        let slots = &self.model.layout.slots;
+        let place = |index| (self.buffers()[index / slots.len()], &slots[index % slots.len()]);
+        let tensor =
+            |(buffer, slot): (&Tensor, &Slot)| buffer.f_narrow(0, slot.start as i64, slot.spec.len() as i64);
+        let tensors = which.map(|index| tensor(place(index))).collect::<Result<_, _>>()?;
+        Ok(self.snapshots.take(tensors))
+    }
+
+    /// Copies what [snapshots](Trainer::snapshot) would lose when the state changes next, by all threads of the plan.
+    /// Whatever changes the state does so by itself; this is for whoever measures how long it takes.
+    pub fn settle(&mut self) {
+        self.snapshots.settle(self.plan.train.threads);
     }
 
     /// The gradient of the step, after [`Trainer::reduce`] and before [`Trainer::apply`], for looking at. Frozen
@@ -385,6 +399,7 @@ impl Trainer {
         let unknown = || Error::UnknownTensor { name: name.to_owned(), nearest: None };
         let (part, of) = name.split_once('.').ok_or_else(unknown)?;
         let index = PARTS.iter().position(|known| *known == part).ok_or_else(unknown)?;
+        self.settle();
         load_into(self.buffers()[index], self.model.slot(of)?, name, bytes)?;
         self.missing.remove(name);
         Ok(())

@@ -339,6 +339,44 @@ fn the_state_survives_saving_and_sending() {
 }
 
 #[test]
+fn a_snapshot_keeps_the_state_whatever_changes_it() {
+    let setup = Setup::of(0, &["train.precision=\"bf16\""]);
+    let [a, b] = pair();
+    let receive = move |trainer: &mut Trainer, setup: &Setup| {
+        std::thread::scope(|scope| {
+            scope.spawn(move || setup.trainer().broadcast(&a, 0).unwrap());
+            trainer.broadcast(&b, 0).unwrap();
+        });
+    };
+    let others = owned(&setup.trainer());
+    let (weight, ones) = (others[0].0["model.".len()..].to_owned(), vec![1; others[0].1.len()]);
+    let changes: [(&str, Box<dyn FnOnce(&mut Trainer, &Setup)>); 5] = [
+        ("a step", Box::new(|trainer, setup| drop(step(setup, trainer, &[0, 1, 2, 3])))),
+        ("other weights", Box::new(|trainer, _| trainer.adopt([(&*weight, &*ones)].into_iter()).unwrap())),
+        ("loading", Box::new(|trainer, _| load(trainer, &others, 7).unwrap())),
+        ("a broadcast", Box::new(receive)),
+        ("the beginning", Box::new(|trainer, _| trainer.initialise().unwrap())),
+    ];
+    for (what, change) in changes {
+        let mut trainer = setup.trainer();
+        step(&setup, &mut trainer, &[0, 1, 2, 3]);
+        let before = owned(&trainer);
+        // The whole state in two parts, as two members would store it.
+        let parts = [0..5, 5..before.len()].map(|which| (trainer.snapshot(which.clone()).unwrap(), which));
+        let kept = || -> Vec<(String, Vec<u8>)> {
+            let tensors = parts.iter().flat_map(|(part, which)| {
+                which.clone().map(|index| part.read(index - which.start, 0..before[index].1.len()).unwrap())
+            });
+            before.iter().map(|(name, _)| name.clone()).zip(tensors.map(|bytes| bytes.to_vec())).collect()
+        };
+        assert!(kept() == before, "{what}: before it");
+        change(&mut trainer, &setup);
+        assert!(owned(&trainer) != before, "{what} changes something");
+        assert!(kept() == before, "{what}: after it");
+    }
+}
+
+#[test]
 fn what_does_not_belong_is_refused() {
     for setup in families(&[]) {
         let mut trainer = setup.trainer();

@@ -7,6 +7,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use families::{HostBatch, Recipe};
 use plan::RunPlan;
+pub use store::{TensorInfo, TensorSource};
 use thiserror::Error;
 /// What a step came to; see `proto/cloze/v1/coordinator.proto`.
 pub use wire::v1::{Measure, StepReport};
@@ -66,17 +67,6 @@ pub trait Rendezvous: Send + Sync {
     /// # Errors
     /// In words.
     fn check(&self, keys: &[&str]) -> Result<bool, String>;
-}
-
-/// A tensor of the training state.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct TensorInfo {
-    /// Its name in checkpoints.
-    pub name: String,
-    /// Its shape.
-    pub shape: Vec<usize>,
-    /// Its size in bytes.
-    pub bytes: usize,
 }
 
 /// What a micro-batch is computed for.
@@ -190,11 +180,16 @@ pub trait StepEngine {
     /// [`EngineError::Fatal`].
     fn tensors(&self) -> Result<Vec<TensorInfo>, EngineError>;
 
-    /// Copies of some of these tensors' bytes, in their order. They may share their memory.
+    /// Some of these tensors as they are now, for storing them while training goes on: the engine keeps their bytes as
+    /// long as somebody holds on to this.
     ///
     /// # Errors
     /// [`EngineError::Fatal`].
-    fn snapshot(&self, which: Range<usize>) -> Result<Vec<Bytes>, EngineError>;
+    fn snapshot(&mut self, which: Range<usize>) -> Result<Box<dyn TensorSource>, EngineError>;
+
+    /// Copies what snapshots would lose when the state changes next. Whatever changes the state does so by itself: this
+    /// is for whoever measures how long it takes.
+    fn settle(&mut self);
 
     /// A hash of the whole state.
     ///

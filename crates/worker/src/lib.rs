@@ -21,7 +21,7 @@ mod weights;
 
 pub use engine::{
     Computed, EngineError, EngineSetup, Measure, Membership, Purpose, Rendezvous, StepEngine, StepReport,
-    TensorInfo,
+    TensorInfo, TensorSource,
 };
 pub use error::WorkerError;
 pub use feed::{FeedError, Materials};

@@ -340,6 +340,7 @@ impl Member {
                     if commit.generation == generation && commit.step == step =>
                 {
                     self.progress.now(v1::Doing::Computing);
+                    self.settle();
                     self.engine.apply()?;
                     self.told.learn(commit.tail)?;
                     self.told.forget_before(commit.recorded);
@@ -379,7 +380,14 @@ impl Member {
         }
     }
 
-    /// Copies this member's part of the state; a task stores it while training goes on.
+    /// What a checkpoint is not done with is copied before the weights change.
+    fn settle(&mut self) {
+        let begun = Instant::now();
+        self.engine.settle();
+        self.held_up += begun.elapsed();
+    }
+
+    /// A task stores this member's part of the state while training goes on.
     fn checkpoint(&mut self, order: &v1::Checkpoint) -> Result<(), WorkerError> {
         let v1::Checkpoint { step, index, of } = *order;
         if self.engine.applied() != Some(step) {
@@ -389,9 +397,9 @@ impl Member {
         }
         let begun = Instant::now();
         let state_digest = self.engine.state_digest()?;
-        let tensors = self.copy_part(index as usize, of as usize)?;
+        let sizes: Vec<usize> = self.engine.tensors()?.iter().map(|tensor| tensor.bytes).collect();
+        let tensors = self.engine.snapshot(part_of(&sizes, index as usize, of as usize))?;
         self.held_up += begun.elapsed();
-        tracing::debug!(step, held_up = ?begun.elapsed(), "the state is copied for a checkpoint");
         let (checkpoints, outbox) = (self.run.checkpoints(), self.outbox.clone());
         let read_back = self.materials.plan().checkpoint.read_back;
         self.runtime.spawn(async move {
@@ -414,18 +422,6 @@ impl Member {
             let _ = outbox.send(message);
         });
         Ok(())
-    }
-
-    fn copy_part(&self, index: usize, of: usize) -> Result<Vec<Tensor>, WorkerError> {
-        let tensors = self.engine.tensors()?;
-        let sizes: Vec<usize> = tensors.iter().map(|tensor| tensor.bytes).collect();
-        let part = part_of(&sizes, index, of);
-        let bytes = self.engine.snapshot(part.clone())?;
-        let infos = tensors.into_iter().skip(part.start);
-        Ok(infos
-            .zip(bytes)
-            .map(|(info, bytes)| Tensor { name: info.name, shape: info.shape, bytes })
-            .collect())
     }
 
     fn welcome(&mut self, client: CoordinatorClient<Channel>, session: u64, term: u64) {

@@ -1,14 +1,18 @@
 //! The bytes of a checkpoint's part: a safetensors file of 32-bit floats. Knows nothing of where it is kept,
 //! or which tensors belong in which part.
 
+use std::ops::Range;
+
 use bytes::Bytes;
-use safetensors::tensor::{Dtype, Metadata, SafeTensors, TensorInfo};
+use safetensors::tensor::{Dtype, Metadata, SafeTensors, TensorInfo as TensorHead};
 use xxhash_rust::xxh3::Xxh3Default;
 
 use crate::StoreError;
 
 /// The header's length is padded to this, so that the tensors behind it are aligned.
 const ALIGNMENT: usize = 8;
+/// What is asked of a source at a time: small enough to be in the processor's cache when it is hashed.
+const PIECE: usize = 1 << 20;
 
 /// A tensor of 32-bit floats, little-endian.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -21,51 +25,133 @@ pub struct Tensor {
     pub bytes: Bytes,
 }
 
+/// A tensor that is to be stored.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TensorInfo {
+    /// Its name in checkpoints.
+    pub name: String,
+    /// Its shape.
+    pub shape: Vec<usize>,
+    /// Its size in bytes.
+    pub bytes: usize,
+}
+
+/// Tensors of 32-bit floats that are to be stored. Their bytes are asked for in pieces, more than once, from any thread,
+/// so that they need not be in memory as one file.
+pub trait TensorSource: Send + Sync + 'static {
+    /// Which there are.
+    fn tensors(&self) -> Vec<TensorInfo>;
+
+    /// A range of the bytes of one of them, little-endian. May block for as long as copying them takes.
+    ///
+    /// # Errors
+    /// In words, if they are no longer to be had.
+    fn read(&self, tensor: usize, range: Range<usize>) -> Result<Bytes, String>;
+}
+
+impl TensorSource for Box<dyn TensorSource> {
+    fn tensors(&self) -> Vec<TensorInfo> {
+        self.as_ref().tensors()
+    }
+
+    fn read(&self, tensor: usize, range: Range<usize>) -> Result<Bytes, String> {
+        self.as_ref().read(tensor, range)
+    }
+}
+
+impl TensorSource for Vec<Tensor> {
+    fn tensors(&self) -> Vec<TensorInfo> {
+        let info = |tensor: &Tensor| TensorInfo {
+            name: tensor.name.clone(),
+            shape: tensor.shape.clone(),
+            bytes: tensor.bytes.len(),
+        };
+        self.iter().map(info).collect()
+    }
+
+    fn read(&self, tensor: usize, range: Range<usize>) -> Result<Bytes, String> {
+        Ok(self[tensor].bytes.slice(range))
+    }
+}
+
 /// A part that is ready to be written.
 pub(super) struct Encoded {
-    /// The file, in pieces: the tensors' own bytes are among them, uncopied.
-    pub chunks: Vec<Bytes>,
+    /// What the file consists of, in order.
+    pub pieces: Vec<Piece>,
     /// Bytes in the file.
     pub size: u64,
     /// Of the whole file.
     pub checksum: String,
-    /// The names of the tensors, in the order of the file.
-    pub tensors: Vec<String>,
+    /// The tensors, in the order of the file.
+    tensors: Vec<TensorInfo>,
 }
 
-/// What `safetensors::serialize` would give, without copying the tensors. Their order does not matter.
-pub(super) fn encode(mut tensors: Vec<Tensor>) -> Result<Encoded, StoreError> {
-    tensors.sort_by(|a, b| a.name.cmp(&b.name));
-    if let Some(pair) = tensors.windows(2).find(|pair| pair[0].name == pair[1].name) {
-        return Err(StoreError::Invalid(format!("two tensors of one part are named {}", pair[0].name)));
+/// Consecutive bytes of a file.
+pub(super) enum Piece {
+    /// These.
+    Head(Bytes),
+    /// A range of those of a tensor of the source.
+    Of(usize, Range<usize>),
+}
+
+impl Encoded {
+    /// The names of the tensors, in the order of the file.
+    pub fn names(&self) -> Vec<String> {
+        self.tensors.iter().map(|tensor| tensor.name.clone()).collect()
     }
-    let mut infos = Vec::with_capacity(tensors.len());
-    let mut end = 0;
-    for Tensor { name, shape, bytes } in &tensors {
+}
+
+impl Piece {
+    /// Its bytes.
+    pub fn read(&self, source: &dyn TensorSource) -> Result<Bytes, StoreError> {
+        match self {
+            Piece::Head(head) => Ok(head.clone()),
+            Piece::Of(tensor, range) => source.read(*tensor, range.clone()).map_err(StoreError::Invalid),
+        }
+    }
+}
+
+/// What `safetensors::serialize` would give, without having the tensors in memory. Their order does not matter.
+pub(super) fn encode(source: &dyn TensorSource) -> Result<Encoded, StoreError> {
+    let mut tensors: Vec<(usize, TensorInfo)> = source.tensors().into_iter().enumerate().collect();
+    tensors.sort_by(|(_, a), (_, b)| a.name.cmp(&b.name));
+    if let Some(pair) = tensors.windows(2).find(|pair| pair[0].1.name == pair[1].1.name) {
+        return Err(StoreError::Invalid(format!("two tensors of one part are named {}", pair[0].1.name)));
+    }
+    let (mut infos, mut pieces, mut end) = (Vec::with_capacity(tensors.len()), Vec::new(), 0);
+    for (index, TensorInfo { name, shape, bytes }) in &tensors {
+        let (index, bytes) = (*index, *bytes);
         let expected = shape.iter().try_fold(4usize, |size, &dim| size.checked_mul(dim));
-        if expected != Some(bytes.len()) || name == "__metadata__" {
-            let found = bytes.len();
+        if expected != Some(bytes) || name == "__metadata__" {
             return Err(StoreError::Invalid(format!(
-                "tensor {name} with shape {shape:?} and {found} bytes cannot be stored as 32-bit floats"
+                "tensor {name} with shape {shape:?} and {bytes} bytes cannot be stored as 32-bit floats"
             )));
         }
-        let data_offsets = (end, end + bytes.len());
-        infos.push((name.clone(), TensorInfo { dtype: Dtype::F32, shape: shape.clone(), data_offsets }));
-        end += bytes.len();
+        let data_offsets = (end, end + bytes);
+        infos.push((name.clone(), TensorHead { dtype: Dtype::F32, shape: shape.clone(), data_offsets }));
+        pieces.extend((0..bytes).step_by(PIECE).map(|at| Piece::Of(index, at..bytes.min(at + PIECE))));
+        end += bytes;
     }
-    let names = tensors.iter().map(|tensor| tensor.name.clone()).collect();
-    let metadata = Metadata::new(None, infos).expect("sizes and offsets were computed from the bytes");
+    pieces.insert(0, Piece::Head(head(infos)));
+    let mut hash = Xxh3Default::new();
+    let mut size = 0;
+    for piece in &pieces {
+        let bytes = piece.read(source)?;
+        hash.update(&bytes);
+        size += bytes.len() as u64;
+    }
+    let tensors = tensors.into_iter().map(|(_, info)| info).collect();
+    Ok(Encoded { pieces, size, checksum: hex(hash.digest128()), tensors })
+}
+
+/// The beginning of a file: how long the header is, and the header.
+fn head(tensors: Vec<(String, TensorHead)>) -> Bytes {
+    let metadata = Metadata::new(None, tensors).expect("sizes and offsets were computed from the bytes");
     let mut header = serde_json::to_vec(&metadata).expect("names and numbers always become JSON");
     header.resize(header.len().next_multiple_of(ALIGNMENT), b' ');
-
     let mut head = (header.len() as u64).to_le_bytes().to_vec();
     head.append(&mut header);
-    let chunks: Vec<Bytes> =
-        std::iter::once(Bytes::from(head)).chain(tensors.into_iter().map(|tensor| tensor.bytes)).collect();
-    let mut hash = Xxh3Default::new();
-    chunks.iter().for_each(|chunk| hash.update(chunk));
-    let size = chunks.iter().map(|chunk| chunk.len() as u64).sum();
-    Ok(Encoded { chunks, size, checksum: hex(hash.digest128()), tensors: names })
+    head.into()
 }
 
 /// The tensors of a file whose checksum was right. They share its memory.
@@ -111,9 +197,10 @@ mod tests {
     proptest! {
         #[test]
         fn a_part_is_what_safetensors_would_write_and_reads_back(tensors in tensors()) {
-            let reversed = tensors.iter().rev().cloned().collect();
-            let encoded = encode(reversed).unwrap();
-            let file = Bytes::from(encoded.chunks.concat());
+            let reversed: Vec<Tensor> = tensors.iter().rev().cloned().collect();
+            let encoded = encode(&reversed).unwrap();
+            let pieces = encoded.pieces.iter().map(|piece| piece.read(&reversed).unwrap());
+            let file = Bytes::from(pieces.collect::<Vec<_>>().concat());
             let views = tensors.iter().map(|tensor| {
                 (&tensor.name, TensorView::new(Dtype::F32, tensor.shape.clone(), &tensor.bytes).unwrap())
             });
@@ -135,7 +222,7 @@ mod tests {
             vec![tensor("w", &[usize::MAX, 8], 8)],
             vec![tensor("w", &[1], 4), tensor("w", &[1], 4)],
         ] {
-            assert!(matches!(encode(bad), Err(StoreError::Invalid(text)) if text.contains('w')));
+            assert!(matches!(encode(&bad), Err(StoreError::Invalid(text)) if text.contains('w')));
         }
     }
 

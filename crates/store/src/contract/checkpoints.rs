@@ -2,14 +2,18 @@
 //! good one.
 
 use std::collections::BTreeSet;
+use std::ops::Range;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
 
+use bytes::Bytes;
 use proptest::prelude::*;
 
 use super::faulty::Faulty;
 use super::{append, checkpoint, claim, cut, everywhere, flip, parts, path, state};
 use crate::{
-    CheckpointManifest, CheckpointState, Location, PartName, Retention, RunStore, StoreError, Tensor, Term,
+    CheckpointManifest, CheckpointState, Location, PartName, Retention, RunStore, StoreError, Tensor,
+    TensorInfo, TensorSource, Term,
 };
 
 async fn started(run: &RunStore) -> Term {
@@ -65,6 +69,44 @@ async fn a_part_larger_than_one_request_comes_back_to_the_bit() {
         run.checkpoints().commit(&CheckpointManifest { step: 5, ..manifest.clone() }).await.unwrap();
         run.checkpoints().verify(&CheckpointManifest { step: 5, ..manifest.clone() }).await.unwrap();
         assert_eq!(run.checkpoints().read_part(5, &manifest.parts[0]).await.unwrap(), tensors);
+    })
+    .await;
+}
+
+/// A tensor of so many bytes that can be read so many times.
+struct Fading {
+    bytes: usize,
+    reads: AtomicI64,
+}
+
+impl TensorSource for Fading {
+    fn tensors(&self) -> Vec<TensorInfo> {
+        vec![TensorInfo { name: "w".into(), shape: vec![self.bytes / 4], bytes: self.bytes }]
+    }
+
+    fn read(&self, tensor: usize, range: Range<usize>) -> Result<Bytes, String> {
+        assert!(tensor == 0 && range.end <= self.bytes && range.len() <= 1 << 20, "{tensor} {range:?}");
+        let left = self.reads.fetch_sub(1, Ordering::SeqCst) > 0;
+        if left { Ok(vec![7; range.len()].into()) } else { Err("these weights are gone".into()) }
+    }
+}
+
+#[tokio::test]
+async fn a_part_whose_tensors_go_away_meanwhile_leaves_nothing() {
+    everywhere(async |run| {
+        started(&run).await;
+        // Small and large parts, which are read once to be hashed and once to be stored.
+        for (bytes, reads) in [(4, 0), (4, 1), (40 << 20, 7), (40 << 20, 45), (40 << 20, 79)] {
+            let source = Fading { bytes, reads: AtomicI64::new(reads) };
+            let only = PartName { index: 0, of: 1 };
+            let error = run.checkpoints().write_part(3, only, source, true).await.unwrap_err();
+            assert!(matches!(&error, StoreError::Invalid(reason) if reason.contains("gone")), "{error}");
+            assert_eq!(run.location().list("checkpoints").await.unwrap(), [], "{bytes} bytes, {reads} reads");
+            let source =
+                Fading { bytes, reads: AtomicI64::new(2 * (bytes as i64).div_euclid(1 << 20).max(1)) };
+            run.checkpoints().write_part(3, only, source, true).await.unwrap();
+            run.location().delete(&path(3, &only.to_string())).await.unwrap();
+        }
     })
     .await;
 }
@@ -364,7 +406,7 @@ async fn history(run: &RunStore, term: Term) -> Result<(), StoreError> {
     for step in [20, 30, 40] {
         let (of, mut written) = (2, Vec::new());
         for index in 0..of {
-            let slice = state(step).into_iter().skip(index as usize).step_by(2).collect();
+            let slice: Vec<Tensor> = state(step).into_iter().skip(index as usize).step_by(2).collect();
             written.push(run.checkpoints().write_part(step, PartName { index, of }, slice, true).await?);
         }
         let manifest = run.checkpoints().manifest(10).await;
@@ -442,7 +484,7 @@ fn futures_can_move_between_threads() {
     fn check<T: Send>(_: T) {}
     let run = RunStore::at(Location::memory());
     let checkpoints = run.checkpoints();
-    check(checkpoints.write_part(1, PartName { index: 0, of: 1 }, vec![], true));
+    check(checkpoints.write_part(1, PartName { index: 0, of: 1 }, Vec::new(), true));
     check(checkpoints.newest_verified());
     check(checkpoints.prune(&newest(1, None)));
     check(run.claim(&claim("recipe")));

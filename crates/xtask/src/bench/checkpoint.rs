@@ -29,18 +29,28 @@ pub struct CheckpointArgs {
 
 const CONFIG: &str = "configs/roberta/demo.toml";
 /// About the sizes of BERT-base and BERT-large: more layers make up for the small vocabulary.
-const MODELS: [(&str, [&str; 4]); 2] = [
-    ("110M", ["model.layers=15", "model.hidden=768", "model.heads=12", "model.feed_forward=3072"]),
-    ("340M", ["model.layers=27", "model.hidden=1024", "model.heads=16", "model.feed_forward=4096"]),
+const MODELS: [Model; 2] = [
+    Model {
+        name: "110M",
+        settings: ["model.layers=15", "model.hidden=768", "model.heads=12", "model.feed_forward=3072"],
+        batch: 96,
+    },
+    Model {
+        name: "340M",
+        settings: ["model.layers=27", "model.hidden=1024", "model.heads=16", "model.feed_forward=4096"],
+        batch: 64,
+    },
 ];
-const STEPS: u64 = 10;
-/// Runs of each kind: two of the same kind differ in memory by a twentieth of a copy.
-const REPEAT: usize = 3;
-const EVERY: u64 = 3;
-/// Sequences of a step: one micro-batch, so that the run is short.
-const BATCH: u64 = 8;
-/// Sequences of a step that shows how fast large steps are: an update takes little of it.
-const LARGE: u64 = 64;
+/// Runs of the same kind: they differ in memory by a twentieth of a copy.
+const REPEAT: usize = 2;
+/// The kinds of runs.
+const STEPS: [Steps; 2] = [
+    // What large batches are about: everything is stored before the weights change. Its speed is what a step's share is
+    // measured by.
+    Steps { kind: "long", count: 4, every: 2, batch: None },
+    // One micro-batch: the weights change long before anything is stored, and the state has to be copied.
+    Steps { kind: "short", count: 8, every: 3, batch: Some(8) },
+];
 /// The step that a checkpoint is set against: 256 sequences of 512 tokens.
 const STEP_TOKENS: f64 = 256.0 * 512.0;
 /// The share of a step that it may take, and the copies of the state that it may hold.
@@ -67,20 +77,30 @@ pub fn run(root: &Path, arguments: &CheckpointArgs) -> Outcome<()> {
     };
     place.prepare()?;
     let mut measured = Vec::new();
-    for (model, settings) in &MODELS[..if arguments.quick { 1 } else { MODELS.len() }] {
-        let without = place.without_checkpoints(model, settings)?;
-        for storage in ["local", "s3"] {
-            let run = Run { steps: STEPS, every: EVERY, batch: BATCH, storage };
-            let runs: Vec<Watched> =
-                (0..REPEAT).map(|_| place.watched(model, settings, &run)).collect::<Outcome<_>>()?;
-            let found = report(model, storage, &runs, &without);
-            println!("{}", line(&found));
-            measured.push(found);
+    let mut show = |found: Value, text: String| {
+        println!("{text}");
+        measured.push(found);
+    };
+    for model in &MODELS[..if arguments.quick { 1 } else { MODELS.len() }] {
+        let (mut step, mut bytes) = (f64::NAN, 0);
+        for steps in &STEPS {
+            let repeat = |run| (0..REPEAT).map(|_| place.watched(model, &run)).collect::<Outcome<_>>();
+            let without: Vec<Watched> = repeat(Run { every: steps.count + 1, ..steps.of(model, "local") })?;
+            if steps.batch.is_none() {
+                step = STEP_TOKENS / without.iter().map(|run| run.tokens_per_second).fold(0.0, f64::max);
+            }
+            for storage in ["local", "s3"] {
+                let runs: Vec<Watched> = repeat(steps.of(model, storage))?;
+                let mut found = report(&runs, &without, steps, step);
+                found["model"] = model.name.into();
+                found["storage"] = storage.into();
+                bytes = found["bytes"].as_u64().unwrap_or(0);
+                let text = line(&found);
+                show(found, text);
+            }
         }
-        let bytes = measured.last().and_then(|found| found["bytes"].as_u64()).unwrap_or(0);
-        let peer = place.peer(model, bytes);
-        println!("{peer}");
-        measured.push(peer);
+        let peer = place.peer(model.name, bytes);
+        show(peer.clone(), peer.to_string());
     }
     // Gigabytes that nobody looks at any more.
     let _ = std::fs::remove_dir_all(&place.folder);
@@ -118,25 +138,15 @@ impl Place {
         run_command(command.arg(corpus).arg("--out").arg(self.folder.join("dataset")))
     }
 
-    /// What a model takes by itself: memory of runs as long as the others, and the speed of large steps. Each ends with
-    /// a checkpoint, which is not looked at.
-    fn without_checkpoints(&self, model: &str, settings: &[&str; 4]) -> Outcome<Without> {
-        let alone = |steps, batch| Run { steps: steps + 1, every: steps + 1, batch, storage: "local" };
-        let memory = || Ok(self.watched(model, settings, &alone(STEPS, BATCH))?.memory_until(STEPS));
-        let memory = (0..REPEAT).map(|_| memory()).collect::<Outcome<_>>()?;
-        let tokens_per_second = self.watched(model, settings, &alone(2, LARGE))?.tokens_per_second;
-        Ok(Without { memory, tokens_per_second })
-    }
-
     /// A short run, watched from outside. What the one before left is removed.
-    fn watched(&self, model: &str, settings: &[&str; 4], run: &Run) -> Outcome<Watched> {
+    fn watched(&self, model: &Model, run: &Run) -> Outcome<Watched> {
         let Run { steps, every, batch, storage } = *run;
         for folder in ["run", "s3"] {
             let _ = std::fs::remove_dir_all(self.folder.join(folder));
         }
         let server = if storage == "s3" { Some(self.server()?) } else { None };
         let run = match &server {
-            Some(_) => format!("s3://runs/{model}"),
+            Some(_) => format!("s3://runs/{}", model.name),
             None => self.folder.join("run").display().to_string(),
         };
         let mut command = self.cloze(&["train"]);
@@ -153,10 +163,10 @@ impl Place {
             "train.threads=2".to_owned(),
             format!("train.batch={batch}"),
         ];
-        for setting in settings.iter().map(|&setting| setting.to_owned()).chain(places).chain(others) {
+        for setting in model.settings.map(str::to_owned).into_iter().chain(places).chain(others) {
             command.args(["--set", &setting]);
         }
-        let mut watched = watch(command.stdout(Stdio::piped()))?;
+        let mut watched = watch(command.stdout(Stdio::piped()), every)?;
         let mut listing = self.cloze(&["checkpoints", "ls", &run, "--json"]);
         if let Some((_, url)) = &server {
             speaks_s3(&mut listing, url);
@@ -202,38 +212,58 @@ fn speaks_s3(command: &mut Command, url: &str) {
     command.env("AWS_REGION", "us-east-1").env("AWS_ENDPOINT_URL", url);
 }
 
+/// A model to train.
+struct Model {
+    name: &'static str,
+    settings: [&'static str; 4],
+    /// Sequences of a step that takes longer than a checkpoint takes to S3.
+    batch: u64,
+}
+
+/// A kind of runs.
+struct Steps {
+    kind: &'static str,
+    count: u64,
+    /// Steps between checkpoints.
+    every: u64,
+    /// Sequences of a step; none for those of the model.
+    batch: Option<u64>,
+}
+
+impl Steps {
+    fn of(&self, model: &Model, storage: &'static str) -> Run {
+        let batch = self.batch.unwrap_or(model.batch);
+        Run { steps: self.count, every: self.every, batch, storage }
+    }
+}
+
 /// A run that is measured.
 struct Run {
     steps: u64,
-    /// Steps between checkpoints.
+    /// Steps between checkpoints. If it is more than there are steps, only the last one is followed by one.
     every: u64,
     /// Sequences of a step.
     batch: u64,
     storage: &'static str,
 }
 
-/// What a model takes without checkpoints.
-struct Without {
-    /// Of each run.
-    memory: Vec<Memory>,
-    tokens_per_second: f64,
-}
-
 /// What a run showed.
 #[derive(Default)]
 struct Watched {
-    /// Seconds that checkpoints kept the worker from computing.
-    stalls: Vec<f64>,
+    /// Seconds that each checkpoint kept the worker from computing: when it began, and when the weights were to change.
+    stalls: std::collections::BTreeMap<u64, f64>,
     /// Seconds from the step to the checkpoint that is there.
     stored: Vec<f64>,
     tokens_per_second: f64,
-    /// The most memory so far, in bytes, as of each step.
+    /// The most memory so far, in bytes, as of each step: before a checkpoint of it begins.
     memory: std::collections::BTreeMap<u64, f64>,
+    /// The most memory of all.
+    peak: f64,
     /// The size of a checkpoint.
     bytes: u64,
 }
 
-fn watch(command: &mut Command) -> Outcome<Watched> {
+fn watch(command: &mut Command, every: u64) -> Outcome<Watched> {
     let mut child =
         command.spawn().map_err(|error| Failure::Failed(format!("cloze cannot be started: {error}")))?;
     let Some(output) = child.stdout.take() else { return failed("cloze has no output") };
@@ -241,23 +271,23 @@ fn watch(command: &mut Command) -> Outcome<Watched> {
     for line in BufReader::new(output).lines().map_while(Result::ok) {
         let Ok(update) = serde_json::from_str::<Value>(&line) else { continue };
         let step = update["step"].as_u64().unwrap_or(0);
+        let memory = children(child.id()).into_iter().filter_map(peak).fold(0.0, f64::max);
+        watched.peak = watched.peak.max(memory);
         match update["kind"].as_str() {
             Some("step") => {
                 begun.insert(step, Instant::now());
+                watched.memory.insert(step, memory);
                 let stall = update["waits"]["checkpoint_ms"].as_f64().unwrap_or(0.0);
-                if stall > 0.0 {
-                    watched.stalls.push(stall / 1e3);
+                if step > every {
+                    *watched.stalls.entry((step - 1) / every).or_default() += stall / 1e3;
                 }
                 watched.tokens_per_second = update["tokens_per_second"].as_f64().unwrap_or(0.0);
             }
             Some("checkpointed") => {
                 watched.stored.extend(begun.get(&step).map(|at: &Instant| at.elapsed().as_secs_f64()));
             }
-            _ => continue,
+            _ => {}
         }
-        let peak = children(child.id()).into_iter().filter_map(peak).fold(0.0, f64::max);
-        let most = watched.memory.entry(step).or_default();
-        *most = most.max(peak);
     }
     let status = child.wait().map_err(|error| Failure::Failed(error.to_string()))?;
     if !status.success() {
@@ -266,49 +296,35 @@ fn watch(command: &mut Command) -> Outcome<Watched> {
     Ok(watched)
 }
 
-/// The most memory that a run had, in bytes.
-#[derive(Clone, Copy)]
-struct Memory {
-    before_the_first_checkpoint: f64,
-    in_all: f64,
-}
-
-impl Watched {
-    /// Until the update of this step was applied.
-    fn memory_until(&self, step: u64) -> Memory {
-        let most = |step| self.memory.range(..=step).map(|(_, &most)| most).fold(0.0, f64::max);
-        Memory { before_the_first_checkpoint: most(EVERY - 1), in_all: most(step) }
-    }
-}
-
-fn report(model: &str, storage: &str, runs: &[Watched], without: &Without) -> Value {
+fn report(runs: &[Watched], without: &[Watched], steps: &Steps, step: f64) -> Value {
     let bytes = runs.iter().map(|run| run.bytes).max().unwrap_or(0);
-    let memory: Vec<Memory> = runs.iter().map(|run| run.memory_until(u64::MAX)).collect();
     // What a run takes before differs more between two runs than what comes on top.
-    let (rises, others) = (rises(&memory), rises(&without.memory));
-    let step = STEP_TOKENS / without.tokens_per_second;
-    let stall = runs.iter().flat_map(|run| run.stalls.iter().copied()).fold(0.0, f64::max);
-    let fastest = runs.iter().flat_map(|run| run.stored.iter().copied()).fold(f64::INFINITY, f64::min);
-    let stalls: Vec<_> = runs.iter().map(|run| &run.stalls).collect();
-    let stored: Vec<_> = runs.iter().map(|run| &run.stored).collect();
+    let before = |run: &Watched| run.memory.get(&(steps.every - 1)).copied().unwrap_or(f64::NAN);
+    let alone = |run: &Watched| run.memory.get(&steps.count).copied().unwrap_or(f64::NAN);
+    let rises: Vec<f64> = runs.iter().map(|run| run.peak - before(run)).collect();
+    let others: Vec<f64> = without.iter().map(|run| alone(run) - before(run)).collect();
+    let each = |of: fn(&Watched) -> Vec<f64>| runs.iter().map(of).collect::<Vec<_>>();
+    let (stalls, stored) =
+        (each(|run| run.stalls.values().copied().collect()), each(|run| run.stored.clone()));
+    let stall = stalls.iter().flatten().copied().fold(0.0, f64::max);
+    let fastest = stored.iter().flatten().copied().fold(f64::INFINITY, f64::min);
     json!({
-        "model": model, "storage": storage, "bytes": bytes, "parameters": bytes / 12,
+        "steps": steps.kind, "bytes": bytes, "parameters": bytes / 12,
         "stall_seconds": stalls, "stored_seconds": stored, "step_seconds": step,
         "share_of_a_step": stall / step, "megabytes_per_second": bytes as f64 / 1e6 / fastest,
         "copies": (mean(&rises) - mean(&others)) / bytes as f64,
         "copies_by_which_runs_differ": spread(&rises).max(spread(&others)) / bytes as f64,
-        "peak_bytes": { "without_checkpoints": shown(&without.memory), "in_all": shown(&memory) },
+        "peak_bytes": {
+            "without_checkpoints": {
+                "before": without.iter().map(before).collect::<Vec<_>>(),
+                "most": without.iter().map(alone).collect::<Vec<_>>(),
+            },
+            "in_all": {
+                "before": runs.iter().map(before).collect::<Vec<_>>(),
+                "most": runs.iter().map(|run| run.peak).collect::<Vec<_>>(),
+            },
+        },
     })
-}
-
-/// What was added after the first steps.
-fn rises(runs: &[Memory]) -> Vec<f64> {
-    runs.iter().map(|run| run.in_all - run.before_the_first_checkpoint).collect()
-}
-
-fn shown(runs: &[Memory]) -> Value {
-    let columns = |of: fn(&Memory) -> f64| runs.iter().map(of).collect::<Vec<_>>();
-    json!({ "until_step_2": columns(|run| run.before_the_first_checkpoint), "most": columns(|run| run.in_all) })
 }
 
 fn mean(numbers: &[f64]) -> f64 {
@@ -335,13 +351,14 @@ fn line(found: &Value) -> String {
         runs.filter_map(Value::as_array).flatten().filter_map(Value::as_f64).fold(0.0, f64::max)
     };
     format!(
-        "{} ({:.0} M parameters, {:.2} GB) to {}: held up {:.3} s at most, {:.3} % of a step of 256 x 512 tokens ({:.0} s); \
+        "{} ({:.0} M parameters, {:.2} GB) to {}, {} steps: held up {:.3} s at most, {:.3} % of a step of 256 x 512 tokens ({:.0} s); \
          stored within {:.2} s, {:.0} MB/s at best; {:.3} copies of the state in memory, \
          where runs of one kind differ by {:.3}",
         found["model"].as_str().unwrap_or_default(),
         number("parameters") / 1e6,
         number("bytes") / 1e9,
         found["storage"].as_str().unwrap_or_default(),
+        found["steps"].as_str().unwrap_or_default(),
         longest("stall_seconds"),
         100.0 * number("share_of_a_step"),
         number("step_seconds"),
