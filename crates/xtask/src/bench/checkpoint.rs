@@ -250,10 +250,13 @@ struct Run {
 /// What a run showed.
 #[derive(Default)]
 struct Watched {
-    /// Seconds that each checkpoint kept the worker from computing: when it began, and when the weights were to change.
+    /// Seconds that the checkpoint of each step kept the worker from computing: when it began, and when the weights were
+    /// to change.
     stalls: std::collections::BTreeMap<u64, f64>,
     /// Seconds from the step to the checkpoint that is there.
     stored: Vec<f64>,
+    /// Checkpoints that were not there yet when the next step was done, so that the state was copied.
+    overtaken: usize,
     tokens_per_second: f64,
     /// The most memory so far, in bytes, as of each step: before a checkpoint of it begins.
     memory: std::collections::BTreeMap<u64, f64>,
@@ -268,6 +271,7 @@ fn watch(command: &mut Command, every: u64) -> Outcome<Watched> {
         command.spawn().map_err(|error| Failure::Failed(format!("cloze cannot be started: {error}")))?;
     let Some(output) = child.stdout.take() else { return failed("cloze has no output") };
     let (mut watched, mut begun) = (Watched::default(), std::collections::BTreeMap::new());
+    let mut checkpoints = std::collections::BTreeSet::new();
     for line in BufReader::new(output).lines().map_while(Result::ok) {
         let Ok(update) = serde_json::from_str::<Value>(&line) else { continue };
         let step = update["step"].as_u64().unwrap_or(0);
@@ -278,13 +282,13 @@ fn watch(command: &mut Command, every: u64) -> Outcome<Watched> {
                 begun.insert(step, Instant::now());
                 watched.memory.insert(step, memory);
                 let stall = update["waits"]["checkpoint_ms"].as_f64().unwrap_or(0.0);
-                if step > every {
-                    *watched.stalls.entry((step - 1) / every).or_default() += stall / 1e3;
-                }
+                *watched.stalls.entry(step.saturating_sub(1) / every * every).or_default() += stall / 1e3;
                 watched.tokens_per_second = update["tokens_per_second"].as_f64().unwrap_or(0.0);
             }
             Some("checkpointed") => {
                 watched.stored.extend(begun.get(&step).map(|at: &Instant| at.elapsed().as_secs_f64()));
+                watched.overtaken += usize::from(begun.contains_key(&(step + 1)));
+                checkpoints.insert(step);
             }
             _ => {}
         }
@@ -293,6 +297,8 @@ fn watch(command: &mut Command, every: u64) -> Outcome<Watched> {
     if !status.success() {
         return failed("the measured run failed; see above");
     }
+    // If storage is slower than the interval, some are left out.
+    watched.stalls.retain(|step, _| checkpoints.contains(step));
     Ok(watched)
 }
 
@@ -309,7 +315,7 @@ fn report(runs: &[Watched], without: &[Watched], steps: &Steps, step: f64) -> Va
     let stall = stalls.iter().flatten().copied().fold(0.0, f64::max);
     let fastest = stored.iter().flatten().copied().fold(f64::INFINITY, f64::min);
     json!({
-        "steps": steps.kind, "bytes": bytes, "parameters": bytes / 12,
+        "steps": steps.kind, "overtaken": runs.iter().map(|run| run.overtaken).sum::<usize>(), "bytes": bytes, "parameters": bytes / 12,
         "stall_seconds": stalls, "stored_seconds": stored, "step_seconds": step,
         "share_of_a_step": stall / step, "megabytes_per_second": bytes as f64 / 1e6 / fastest,
         "copies": (mean(&rises) - mean(&others)) / bytes as f64,
@@ -352,7 +358,7 @@ fn line(found: &Value) -> String {
     };
     format!(
         "{} ({:.0} M parameters, {:.2} GB) to {}, {} steps: held up {:.3} s at most, {:.3} % of a step of 256 x 512 tokens ({:.0} s); \
-         stored within {:.2} s, {:.0} MB/s at best; {:.3} copies of the state in memory, \
+         stored within {:.2} s, {} times too late for the next step, {:.0} MB/s at best; {:.3} copies of the state in memory, \
          where runs of one kind differ by {:.3}",
         found["model"].as_str().unwrap_or_default(),
         number("parameters") / 1e6,
@@ -363,6 +369,7 @@ fn line(found: &Value) -> String {
         100.0 * number("share_of_a_step"),
         number("step_seconds"),
         longest("stored_seconds"),
+        number("overtaken"),
         number("megabytes_per_second"),
         number("copies"),
         number("copies_by_which_runs_differ"),
