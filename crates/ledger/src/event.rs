@@ -61,7 +61,7 @@ pub struct StepReport {
 pub struct Waits {
     /// Data were not there yet.
     pub data_ms: f64,
-    /// The state was copied for a checkpoint.
+    /// A checkpoint began, or the state was copied for it before it changed.
     pub checkpoint_ms: f64,
 }
 

@@ -178,7 +178,7 @@ pub struct Ledger {
     /// When a generation was last opened, or a step committed.
     got_on_at: u64,
     attempts: BTreeMap<u64, Attempt>,
-    /// Members of attempts that were given up who are still at it, each with a copy of its part.
+    /// Members of attempts that were given up who are still at it, each maybe with a copy of its part.
     lingering: BTreeSet<WorkerId>,
     /// A checkpoint was given up with a member that was lost: the next step makes up for it.
     owed: bool,

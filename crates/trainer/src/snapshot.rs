@@ -2,6 +2,7 @@
 //! and copied only then. An update that comes when everything is stored copies nothing. Knows bytes only.
 
 use std::ops::Range;
+use std::sync::atomic::{Ordering, fence};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::{io, thread};
 
@@ -34,7 +35,11 @@ impl Snapshots {
     /// Before the tensors change: copies those that somebody still needs, by so many threads. What holds training up is
     /// the memory's speed then, and not that of one thread. Without memory for them they are lost, and training goes on.
     pub(crate) fn settle(&mut self, threads: u32) {
-        for snapshot in self.taken.drain(..).filter_map(|taken| taken.upgrade()) {
+        if self.taken.is_empty() {
+            return;
+        }
+        let needed: Vec<_> = self.taken.drain(..).filter_map(|taken| taken.upgrade()).collect();
+        for snapshot in &needed {
             let mut content = lock(&snapshot.content);
             let Content::InPlace(tensors) = &*content else { continue };
             *content = match copies(tensors, threads, &self.unused) {
@@ -42,6 +47,13 @@ impl Snapshots {
                 Err(error) => Content::Lost(error.to_string()),
             };
         }
+        // Storage keeps up: the next one most likely needs no memory either.
+        if needed.is_empty() {
+            *lock(&self.unused) = None;
+        }
+        // Whoever has let go of a snapshot was done with reading it before what follows: seeing that it is gone does not
+        // say so yet.
+        fence(Ordering::Acquire);
     }
 }
 
@@ -78,12 +90,12 @@ impl Snapshot {
     }
 }
 
-fn copies(tensors: &[Tensor], threads: u32, unused: &Unused) -> Result<Vec<Bytes>, Error> {
-    let tensors: Vec<&[u8]> = tensors.iter().map(aten::bytes).collect::<Result<_, _>>()?;
+fn copies(tensors: &[Tensor], threads: u32, unused: &Unused) -> io::Result<Vec<Bytes>> {
+    let tensors: Vec<&[u8]> =
+        tensors.iter().map(aten::bytes).collect::<Result<_, _>>().map_err(io::Error::other)?;
     let size = tensors.iter().map(|tensor| tensor.len()).sum::<usize>().max(1);
     let reused = lock(unused).take().filter(|memory| memory.len() == size);
-    let fresh = || fresh(size).map_err(|error| Error::NoMemory(error.to_string()));
-    let mut memory = reused.map_or_else(fresh, Ok)?;
+    let mut memory = reused.map_or_else(|| fresh(size), Ok)?;
     copy(&tensors, &mut memory, threads);
     let mut all = Bytes::from_owner(Lent { memory: Some(memory), home: Arc::clone(unused) });
     Ok(tensors.iter().map(|tensor| all.split_to(tensor.len())).collect())
@@ -142,6 +154,8 @@ impl Drop for Lent {
 
 #[cfg(test)]
 mod tests {
+    use tch::{Device, Kind};
+
     use super::*;
 
     fn tensors(count: u8) -> Vec<Tensor> {
@@ -175,6 +189,31 @@ mod tests {
         snapshots.settle(1);
         assert!(matches!(*lock(&needed.content), Content::Copied(_)));
         assert!(snapshots.taken.is_empty());
+        drop(needed);
+        snapshots.settle(1);
+        assert!(lock(&snapshots.unused).is_some(), "memory is kept for the next one");
+        drop(snapshots.take(tensors(3)));
+        snapshots.settle(1);
+        assert!(lock(&snapshots.unused).is_none(), "unless it does not need it");
+    }
+
+    #[test]
+    fn who_reads_meanwhile_reads_what_was() {
+        const SIZE: usize = 3 << 20;
+        let (mut snapshots, mut tensor) =
+            (Snapshots::default(), Tensor::zeros([SIZE as i64], (Kind::Uint8, Device::Cpu)));
+        for number in 0..20 {
+            let snapshot = snapshots.take(vec![tensor.shallow_clone()]);
+            let reader = thread::spawn(move || {
+                for start in (0..SIZE).step_by(1 << 16) {
+                    let piece = snapshot.read(0, start..start + (1 << 16)).unwrap();
+                    assert!(piece.iter().all(|&byte| byte == number), "{number} at {start}");
+                }
+            });
+            snapshots.settle(2);
+            let _changed = tensor.fill_(i64::from(number) + 1);
+            reader.join().unwrap();
+        }
     }
 
     #[test]

@@ -178,7 +178,7 @@ impl Trainer {
         self.use_threads();
         let (step, learning_rate) = (self.step, self.plan.learning_rate(self.step));
         if !reduced.overflowed {
-            self.settle();
+            self.keep_snapshots();
             let phase = &self.phases[self.plan.phase_of(step).phase].0.plan;
             let grad_scale = optimizer::clip(phase.train.clip_norm, reduced.grad_norm);
             let buffers = Buffers {
@@ -242,7 +242,7 @@ impl Trainer {
     /// # Errors
     /// What libtorch refuses.
     pub fn initialise(&mut self) -> Result<(), Error> {
-        self.settle();
+        self.keep_snapshots();
         self.model.initialise(self.plan.run.seed)?;
         self.forget_moments()?;
         self.step = 0;
@@ -255,7 +255,7 @@ impl Trainer {
     /// # Errors
     /// [`Error::UnknownTensor`], [`Error::WrongSize`].
     pub fn adopt<'a>(&mut self, tensors: impl Iterator<Item = (&'a str, &'a [u8])>) -> Result<(), Error> {
-        self.settle();
+        self.keep_snapshots();
         for (name, bytes) in tensors {
             self.model.load(name, bytes)?;
         }
@@ -301,7 +301,9 @@ impl Trainer {
         let head = [self.step, ours as u64, (ours >> 64) as u64].map(|word| word as i64);
         let head = Tensor::f_from_slice(&head)?;
         group.broadcast(&head, root)?;
-        self.settle();
+        if group.rank() != root {
+            self.keep_snapshots();
+        }
         for buffer in self.buffers() {
             group.broadcast(buffer, root)?;
         }
@@ -359,8 +361,16 @@ impl Trainer {
     }
 
     /// Copies what [snapshots](Trainer::snapshot) would lose when the state changes next, by all threads of the plan.
-    /// Whatever changes the state does so by itself; this is for whoever measures how long it takes.
+    /// Whatever changes the state does so by itself; this is for whoever measures, before [`Trainer::apply`], how long it
+    /// takes. A step that changes nothing copies nothing.
     pub fn settle(&mut self) {
+        if self.reduced.as_ref().is_none_or(|reduced| !reduced.overflowed) {
+            self.keep_snapshots();
+        }
+    }
+
+    /// Has to come before every change of [`Trainer::buffers`].
+    fn keep_snapshots(&mut self) {
         self.snapshots.settle(self.plan.train.threads);
     }
 
@@ -399,7 +409,7 @@ impl Trainer {
         let unknown = || Error::UnknownTensor { name: name.to_owned(), nearest: None };
         let (part, of) = name.split_once('.').ok_or_else(unknown)?;
         let index = PARTS.iter().position(|known| *known == part).ok_or_else(unknown)?;
-        self.settle();
+        self.keep_snapshots();
         load_into(self.buffers()[index], self.model.slot(of)?, name, bytes)?;
         self.missing.remove(name);
         Ok(())

@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use store::{PartName, RunStore, StoreError, Tensor};
 use tokio::runtime::Handle;
 use tokio::sync::mpsc::UnboundedSender;
+use tokio::task::AbortHandle;
 use tonic::transport::Channel;
 use wire::v1::coordinator_client::CoordinatorClient;
 use wire::v1::coordinator_message::Kind;
@@ -73,6 +74,8 @@ pub(crate) struct Member {
     pub(crate) progress: Arc<Progress>,
     /// How long checkpoints have kept it from computing since the last step.
     pub(crate) held_up: Duration,
+    /// What stores the last part that was asked for.
+    pub(crate) storing: Option<AbortHandle>,
     /// What was decided and may not be durable: a coordinator that comes back wants to know.
     pub(crate) told: Told,
 }
@@ -341,6 +344,7 @@ impl Member {
                 {
                     self.progress.now(v1::Doing::Computing);
                     self.settle();
+                    self.progress.now(v1::Doing::Computing);
                     self.engine.apply()?;
                     self.told.learn(commit.tail)?;
                     self.told.forget_before(commit.recorded);
@@ -402,7 +406,7 @@ impl Member {
         self.held_up += begun.elapsed();
         let (checkpoints, outbox) = (self.run.checkpoints(), self.outbox.clone());
         let read_back = self.materials.plan().checkpoint.read_back;
-        self.runtime.spawn(async move {
+        let storing = self.runtime.spawn(async move {
             let stored = checkpoints.write_part(step, PartName { index, of }, tensors, read_back).await;
             let message = match stored {
                 Ok(part) => worker_message::Kind::PartStored(v1::PartStored {
@@ -421,6 +425,11 @@ impl Member {
             };
             let _ = outbox.send(message);
         });
+        // A coordinator that asks for another one does not wait for this one any more: it may not even know of it, after
+        // the session was lost. Two at a time would be two copies of the state.
+        if let Some(before) = self.storing.replace(storing.abort_handle()) {
+            before.abort();
+        }
         Ok(())
     }
 

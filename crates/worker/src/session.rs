@@ -295,6 +295,7 @@ impl Session {
                 entered: 0,
                 progress,
                 held_up: Duration::ZERO,
+                storing: None,
                 told: Told::default(),
             }
             .serve()

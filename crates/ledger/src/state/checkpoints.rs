@@ -25,10 +25,10 @@ impl Ledger {
         out.push(Command::Checkpoint { step: self.step, members });
     }
 
-    /// Every attempt holds a copy of the state in the members' memory: there is one at a time.
+    /// Every attempt may hold a copy of the state in the members' memory: there is one at a time.
     pub(super) fn checkpoint_if_storage_keeps_up(&mut self, members: Vec<WorkerId>, out: &mut Vec<Command>) {
         if self.attempts.is_empty() && !self.lingering.is_empty() {
-            // They hold copies of it. Which steps are left out for a jump of the loss depends on where checkpoints are.
+            // They may hold copies of it. Which steps are left out for a jump of the loss depends on where checkpoints are.
             self.owed |= self.settings.guards.spike.is_none();
             return;
         }
@@ -154,8 +154,8 @@ impl Ledger {
         self.refusal.filter(|refusal| refusal.step == self.step).map_or(0, |refusal| refusal.times)
     }
 
-    /// Whether those who wait may store the weights at hand now: every attempt holds a copy of the state, one that was
-    /// refused is given some time, and what may be stored already is looked at first.
+    /// Whether those who wait may store the weights at hand now: every attempt may hold a copy of the state, one that
+    /// was refused is given some time, and what may be stored already is looked at first.
     pub(super) fn may_store(&self, now: u64) -> bool {
         let refused = self.refusal.filter(|refusal| refusal.step == self.step);
         (self.looked || self.step > self.may_be_stored)
@@ -171,7 +171,7 @@ impl Ledger {
         }
     }
 
-    /// Whoever stores a part of an attempt that is given up goes on with it, and holds its copy until it says so.
+    /// Whoever stores a part of an attempt that is given up goes on with it, and may hold a copy until it says so.
     pub(super) fn linger(&mut self, attempt: Attempt) {
         let at_it = (0..).zip(attempt.members).filter(|(index, _)| !attempt.parts.contains_key(index));
         self.lingering.extend(at_it.map(|(_, member)| member).filter(|id| self.workers.contains_key(id)));

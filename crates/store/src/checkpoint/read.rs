@@ -1,5 +1,5 @@
 //! The bytes of a part as they come, several requests at a time. What has come and is not taken yet waits in the sockets,
-//! so that whoever reads back what it has written holds little besides its copy of the state. Knows no tensors.
+//! so that whoever reads back what it has written holds little of it. Knows no tensors.
 
 use std::ops::Range;
 

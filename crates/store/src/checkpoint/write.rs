@@ -20,7 +20,7 @@ impl Checkpoints {
     ///
     /// # Errors
     /// [`StoreError::Fenced`] if the step is committed with another content of this part;
-    /// [`StoreError::Invalid`] for tensors that cannot be stored; [`StoreError::Damaged`] if something else is read than
+    /// [`StoreError::Invalid`] for tensors that cannot be stored, or that their source has lost; [`StoreError::Damaged`] if something else is read than
     /// was written.
     pub async fn write_part(
         &self,
@@ -30,12 +30,8 @@ impl Checkpoints {
         read_back: bool,
     ) -> Result<PartMeta, StoreError> {
         let (path, tensors) = (part_path(step, &part.to_string()), Arc::new(tensors));
-        let place = self.at.place(&path);
-        let encoded = off_thread(place.clone(), {
-            let tensors = Arc::clone(&tensors);
-            move || part::encode(tensors.as_ref())
-        });
-        let encoded = Arc::new(encoded.await?);
+        let source = Arc::clone(&tensors);
+        let encoded = Arc::new(off_thread(move || part::encode(source.as_ref())).await?);
         let meta = PartMeta {
             name: part.to_string(),
             size: encoded.size,
@@ -47,7 +43,7 @@ impl Checkpoints {
             Ok(committed) => {
                 if committed.parts.iter().any(|other| other.name == meta.name && *other != meta) {
                     return Err(StoreError::Fenced {
-                        place,
+                        place: self.at.place(&path),
                         reason:
                             "its checkpoint is committed, with another content; this writer is stale, or \
                                  the old checkpoint has to be set aside first"
@@ -60,7 +56,7 @@ impl Checkpoints {
         }
         let mut written = 0;
         loop {
-            let file = || pieces(place.clone(), Arc::clone(&encoded), Arc::clone(&tensors));
+            let file = || pieces(Arc::clone(&encoded), Arc::clone(&tensors));
             retry(&path, || self.at.put_stream(&path, meta.size, file())).await?;
             written += 1;
             let found = if read_back { self.read(step, &meta, |_| {}).await } else { Ok(()) };
@@ -76,22 +72,21 @@ impl Checkpoints {
 
 /// The file, piece by piece.
 fn pieces(
-    place: String,
     encoded: Arc<Encoded>,
     tensors: Arc<impl TensorSource>,
 ) -> impl Stream<Item = Result<Bytes, StoreError>> + Send {
     let count = encoded.pieces.len();
     stream::iter(0..count).then(move |index| {
         let (encoded, tensors) = (Arc::clone(&encoded), Arc::clone(&tensors));
-        off_thread(place.clone(), move || encoded.pieces[index].read(tensors.as_ref()))
+        off_thread(move || encoded.pieces[index].read(tensors.as_ref()))
     })
 }
 
 /// Hashing gigabytes, or waiting for a source, would hold up everything else on this thread.
 async fn off_thread<T: Send + 'static>(
-    place: String,
     work: impl FnOnce() -> Result<T, StoreError> + Send + 'static,
 ) -> Result<T, StoreError> {
-    let done = tokio::task::spawn_blocking(work).await;
-    done.map_err(|error| StoreError::io(place, error))?
+    // No failure of storage: trying again does not help.
+    let failed = |error: tokio::task::JoinError| Err(StoreError::Invalid(error.to_string()));
+    tokio::task::spawn_blocking(work).await.unwrap_or_else(failed)
 }
