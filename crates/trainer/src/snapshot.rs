@@ -16,6 +16,8 @@ use crate::Error;
 #[derive(Debug, Default)]
 pub(crate) struct Snapshots {
     taken: Vec<Weak<Snapshot>>,
+    /// Whether one was still needed when the state last changed after it was taken.
+    outlasting: bool,
     unused: Unused,
 }
 
@@ -24,9 +26,13 @@ pub(crate) struct Snapshots {
 type Unused = Arc<Mutex<Option<MmapMut>>>;
 
 impl Snapshots {
-    /// These tensors as they are now. They must not change before [`Snapshots::settle`].
-    pub(crate) fn take(&mut self, tensors: Vec<Tensor>) -> Arc<Snapshot> {
+    /// These tensors as they are now. They must not change before [`Snapshots::settle`]. If that had to copy the last
+    /// time, it is done at once: copying takes longer when storing is under way.
+    pub(crate) fn take(&mut self, tensors: Vec<Tensor>, threads: u32) -> Arc<Snapshot> {
         let snapshot = Arc::new(Snapshot { content: Mutex::new(Content::InPlace(tensors)) });
+        if self.outlasting {
+            snapshot.copy(threads, &self.unused);
+        }
         self.taken.retain(|taken| taken.strong_count() > 0);
         self.taken.push(Arc::downgrade(&snapshot));
         snapshot
@@ -39,16 +45,10 @@ impl Snapshots {
             return;
         }
         let needed: Vec<_> = self.taken.drain(..).filter_map(|taken| taken.upgrade()).collect();
-        for snapshot in &needed {
-            let mut content = lock(&snapshot.content);
-            let Content::InPlace(tensors) = &*content else { continue };
-            *content = match copies(tensors, threads, &self.unused) {
-                Ok(copies) => Content::Copied(copies),
-                Err(error) => Content::Lost(error.to_string()),
-            };
-        }
+        needed.iter().for_each(|snapshot| snapshot.copy(threads, &self.unused));
+        self.outlasting = !needed.is_empty();
         // Storage keeps up: the next one most likely needs no memory either.
-        if needed.is_empty() {
+        if !self.outlasting {
             *lock(&self.unused) = None;
         }
         // Whoever has let go of a snapshot was done with reading it before what follows: seeing that it is gone does not
@@ -88,6 +88,15 @@ impl Snapshot {
             Content::Lost(reason) => Err(Error::NoMemory(reason.clone())),
         }
     }
+
+    fn copy(&self, threads: u32, unused: &Unused) {
+        let mut content = lock(&self.content);
+        let Content::InPlace(tensors) = &*content else { return };
+        *content = match copies(tensors, threads, unused) {
+            Ok(copies) => Content::Copied(copies),
+            Err(error) => Content::Lost(error.to_string()),
+        };
+    }
 }
 
 fn copies(tensors: &[Tensor], threads: u32, unused: &Unused) -> io::Result<Vec<Bytes>> {
@@ -96,13 +105,13 @@ fn copies(tensors: &[Tensor], threads: u32, unused: &Unused) -> io::Result<Vec<B
     let size = tensors.iter().map(|tensor| tensor.len()).sum::<usize>().max(1);
     let reused = lock(unused).take().filter(|memory| memory.len() == size);
     let mut memory = reused.map_or_else(|| fresh(size), Ok)?;
-    copy(&tensors, &mut memory, threads);
+    copy_all(&tensors, &mut memory, threads);
     let mut all = Bytes::from_owner(Lent { memory: Some(memory), home: Arc::clone(unused) });
     Ok(tensors.iter().map(|tensor| all.split_to(tensor.len())).collect())
 }
 
 /// Copies tensors one behind the other.
-fn copy(tensors: &[&[u8]], mut to: &mut [u8], threads: u32) {
+fn copy_all(tensors: &[&[u8]], mut to: &mut [u8], threads: u32) {
     let copies = tensors.iter().map(|tensor| {
         let (copy, behind) = std::mem::take(&mut to).split_at_mut(tensor.len());
         to = behind;
@@ -170,7 +179,7 @@ mod tests {
     fn any_number_of_threads_copies_everything_into_its_place() {
         for threads in [0, 1, 2, 5, 64] {
             let (tensors, mut snapshots) = (tensors(37), Snapshots::default());
-            let snapshot = snapshots.take(tensors.iter().map(Tensor::shallow_clone).collect());
+            let snapshot = snapshots.take(tensors.iter().map(Tensor::shallow_clone).collect(), threads);
             let before = all(&snapshot, &tensors);
             snapshots.settle(threads);
             tensors.iter().for_each(|tensor| drop(tensor.shallow_clone().fill_(99)));
@@ -182,19 +191,23 @@ mod tests {
     #[test]
     fn what_nobody_needs_any_more_is_not_copied() {
         let mut snapshots = Snapshots::default();
-        drop(snapshots.take(tensors(3)));
+        let copied = |snapshot: &Snapshot| matches!(*lock(&snapshot.content), Content::Copied(_));
+        drop(snapshots.take(tensors(3), 1));
         snapshots.settle(1);
         assert!(lock(&snapshots.unused).is_none());
-        let needed = snapshots.take(tensors(3));
+
+        let late = snapshots.take(tensors(3), 1);
+        assert!(!copied(&late));
         snapshots.settle(1);
-        assert!(matches!(*lock(&needed.content), Content::Copied(_)));
-        assert!(snapshots.taken.is_empty());
-        drop(needed);
+        assert!(copied(&late) && snapshots.taken.is_empty());
+        drop(late);
+        let next = snapshots.take(tensors(3), 1);
+        assert!(copied(&next), "the one before was late");
+        drop(next);
+        assert!(lock(&snapshots.unused).is_some(), "memory is kept for the one after");
         snapshots.settle(1);
-        assert!(lock(&snapshots.unused).is_some(), "memory is kept for the next one");
-        drop(snapshots.take(tensors(3)));
-        snapshots.settle(1);
-        assert!(lock(&snapshots.unused).is_none(), "unless it does not need it");
+        assert!(lock(&snapshots.unused).is_none(), "which most likely does not need it");
+        assert!(!copied(&snapshots.take(tensors(3), 1)), "the one before was stored in time");
     }
 
     #[test]
@@ -203,7 +216,7 @@ mod tests {
         let (mut snapshots, mut tensor) =
             (Snapshots::default(), Tensor::zeros([SIZE as i64], (Kind::Uint8, Device::Cpu)));
         for number in 0..20 {
-            let snapshot = snapshots.take(vec![tensor.shallow_clone()]);
+            let snapshot = snapshots.take(vec![tensor.shallow_clone()], 2);
             let reader = thread::spawn(move || {
                 for start in (0..SIZE).step_by(1 << 16) {
                     let piece = snapshot.read(0, start..start + (1 << 16)).unwrap();
@@ -220,7 +233,7 @@ mod tests {
     fn memory_is_used_again_when_nobody_needs_it_any_more() {
         let mut snapshots = Snapshots::default();
         let mut copy = |byte: u8, size: usize| {
-            let snapshot = snapshots.take(vec![Tensor::from_slice(&vec![byte; size])]);
+            let snapshot = snapshots.take(vec![Tensor::from_slice(&vec![byte; size])], 1);
             snapshots.settle(1);
             snapshot.read(0, 0..size).unwrap()
         };

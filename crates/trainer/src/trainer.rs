@@ -344,7 +344,7 @@ impl Trainer {
     }
 
     /// Some of [`Trainer::tensors`] as they are now, for storing them while training goes on. Nothing is copied unless
-    /// somebody still holds it when the state changes.
+    /// somebody still holds it when the state changes, or still held the one before.
     ///
     /// # Errors
     /// What libtorch refuses.
@@ -357,7 +357,7 @@ impl Trainer {
         let tensor =
             |(buffer, slot): (&Tensor, &Slot)| buffer.f_narrow(0, slot.start as i64, slot.spec.len() as i64);
         let tensors = which.map(|index| tensor(place(index))).collect::<Result<_, _>>()?;
-        Ok(self.snapshots.take(tensors))
+        Ok(self.snapshots.take(tensors, self.plan.train.threads))
     }
 
     /// Copies what [snapshots](Trainer::snapshot) would lose when the state changes next, by all threads of the plan.
