@@ -76,10 +76,15 @@ pub fn run(root: &Path, arguments: &CheckpointArgs) -> Outcome<()> {
         folder: target.join("bench/checkpoint"),
     };
     place.prepare()?;
-    let mut measured = Vec::new();
-    let mut show = |found: Value, text: String| {
+    let mut results = json!({
+        "benchmark": "checkpoint", "date": super::date(arguments.date.as_deref()), "machine": super::facts::machine(),
+        "project": super::facts::project(root), "targets": TARGETS, "step_tokens": STEP_TOKENS, "measured": [],
+    });
+    // An hour's results are not lost with the last of them.
+    let mut keep = |found: Value, text: String| {
         println!("{text}");
-        measured.push(found);
+        results["measured"].as_array_mut().into_iter().for_each(|measured| measured.push(found.clone()));
+        arguments.out.as_deref().map_or(Ok(()), |path| super::write(path, &results))
     };
     for model in &MODELS[..if arguments.quick { 1 } else { MODELS.len() }] {
         let (mut step, mut bytes) = (f64::NAN, 0);
@@ -96,22 +101,15 @@ pub fn run(root: &Path, arguments: &CheckpointArgs) -> Outcome<()> {
                 found["storage"] = storage.into();
                 bytes = found["bytes"].as_u64().unwrap_or(0);
                 let text = line(&found);
-                show(found, text);
+                keep(found, text)?;
             }
         }
         let peer = place.peer(model.name, bytes);
-        show(peer.clone(), peer.to_string());
+        keep(peer.clone(), peer.to_string())?;
     }
     // Gigabytes that nobody looks at any more.
     let _ = std::fs::remove_dir_all(&place.folder);
-    let results = json!({
-        "benchmark": "checkpoint", "date": super::date(arguments.date.as_deref()), "machine": super::facts::machine(),
-        "project": super::facts::project(root), "targets": TARGETS, "step_tokens": STEP_TOKENS, "measured": measured,
-    });
-    match &arguments.out {
-        Some(path) => super::write(path, &results),
-        None => Ok(()),
-    }
+    Ok(())
 }
 
 /// Where everything lies.
