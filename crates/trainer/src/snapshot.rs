@@ -31,7 +31,8 @@ impl Snapshots {
     pub(crate) fn take(&mut self, tensors: Vec<Tensor>, threads: u32) -> Arc<Snapshot> {
         let snapshot = Arc::new(Snapshot { content: Mutex::new(Content::InPlace(tensors)) });
         if self.outlasting {
-            snapshot.copy(threads, &self.unused);
+            // Without memory for it, it may still be stored before the tensors change.
+            let _copied = snapshot.copy(threads, &self.unused);
         }
         self.taken.retain(|taken| taken.strong_count() > 0);
         self.taken.push(Arc::downgrade(&snapshot));
@@ -45,7 +46,11 @@ impl Snapshots {
             return;
         }
         let needed: Vec<_> = self.taken.drain(..).filter_map(|taken| taken.upgrade()).collect();
-        needed.iter().for_each(|snapshot| snapshot.copy(threads, &self.unused));
+        for snapshot in &needed {
+            if let Err(error) = snapshot.copy(threads, &self.unused) {
+                *lock(&snapshot.content) = Content::Lost(error.to_string());
+            }
+        }
         self.outlasting = !needed.is_empty();
         // Storage keeps up: the next one most likely needs no memory either.
         if !self.outlasting {
@@ -89,13 +94,13 @@ impl Snapshot {
         }
     }
 
-    fn copy(&self, threads: u32, unused: &Unused) {
+    /// Copies the tensors, unless that was done before. Without memory for it they stay where they are.
+    fn copy(&self, threads: u32, unused: &Unused) -> io::Result<()> {
         let mut content = lock(&self.content);
-        let Content::InPlace(tensors) = &*content else { return };
-        *content = match copies(tensors, threads, unused) {
-            Ok(copies) => Content::Copied(copies),
-            Err(error) => Content::Lost(error.to_string()),
-        };
+        if let Content::InPlace(tensors) = &*content {
+            *content = Content::Copied(copies(tensors, threads, unused)?);
+        }
+        Ok(())
     }
 }
 

@@ -338,6 +338,8 @@ fn the_state_survives_saving_and_sending() {
     }
 }
 
+type Change = Box<dyn FnOnce(&mut Trainer, &Setup)>;
+
 #[test]
 fn a_snapshot_keeps_the_state_whatever_changes_it() {
     let setup = Setup::of(0, &["train.precision=\"bf16\""]);
@@ -350,7 +352,7 @@ fn a_snapshot_keeps_the_state_whatever_changes_it() {
     };
     let others = owned(&setup.trainer());
     let (weight, ones) = (others[0].0["model.".len()..].to_owned(), vec![1; others[0].1.len()]);
-    let changes: [(&str, Box<dyn FnOnce(&mut Trainer, &Setup)>); 5] = [
+    let changes: [(&str, Change); 5] = [
         ("a step", Box::new(|trainer, setup| drop(step(setup, trainer, &[0, 1, 2, 3])))),
         ("other weights", Box::new(|trainer, _| trainer.adopt([(&*weight, &*ones)].into_iter()).unwrap())),
         ("loading", Box::new(|trainer, _| load(trainer, &others, 7).unwrap())),

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use store::{PartName, RunStore, StoreError, Tensor};
 use tokio::runtime::Handle;
 use tokio::sync::mpsc::UnboundedSender;
-use tokio::task::AbortHandle;
+use tokio::task::JoinHandle;
 use tonic::transport::Channel;
 use wire::v1::coordinator_client::CoordinatorClient;
 use wire::v1::coordinator_message::Kind;
@@ -75,7 +75,7 @@ pub(crate) struct Member {
     /// How long checkpoints have kept it from computing since the last step.
     pub(crate) held_up: Duration,
     /// What stores the last part that was asked for.
-    pub(crate) storing: Option<AbortHandle>,
+    pub(crate) storing: Option<JoinHandle<()>>,
     /// What was decided and may not be durable: a coordinator that comes back wants to know.
     pub(crate) told: Told,
 }
@@ -399,6 +399,12 @@ impl Member {
             self.say(worker_message::Kind::PartFailed(v1::PartFailed { step, reason }));
             return Ok(());
         }
+        // A coordinator that asks for another part does not wait for the one before any more: it may not even know of it,
+        // after the session was lost. Two at a time would be two copies of the state.
+        if let Some(before) = self.storing.take() {
+            before.abort();
+            let _ended = self.runtime.block_on(before);
+        }
         let begun = Instant::now();
         let state_digest = self.engine.state_digest()?;
         let sizes: Vec<usize> = self.engine.tensors()?.iter().map(|tensor| tensor.bytes).collect();
@@ -425,11 +431,7 @@ impl Member {
             };
             let _ = outbox.send(message);
         });
-        // A coordinator that asks for another one does not wait for this one any more: it may not even know of it, after
-        // the session was lost. Two at a time would be two copies of the state.
-        if let Some(before) = self.storing.replace(storing.abort_handle()) {
-            before.abort();
-        }
+        self.storing = Some(storing);
         Ok(())
     }
 

@@ -19,9 +19,9 @@ impl Checkpoints {
     /// the same again is no error.
     ///
     /// # Errors
-    /// [`StoreError::Fenced`] if the step is committed with another content of this part;
-    /// [`StoreError::Invalid`] for tensors that cannot be stored, or that their source has lost; [`StoreError::Damaged`] if something else is read than
-    /// was written.
+    /// [`StoreError::Fenced`] if the step is committed with another content of this part; [`StoreError::Invalid`] for
+    /// tensors that cannot be stored, or that their source has lost; [`StoreError::Damaged`] if something else is read
+    /// than was written.
     pub async fn write_part(
         &self,
         step: u64,

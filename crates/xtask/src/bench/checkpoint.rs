@@ -33,12 +33,12 @@ const MODELS: [Model; 2] = [
     Model {
         name: "110M",
         settings: ["model.layers=15", "model.hidden=768", "model.heads=12", "model.feed_forward=3072"],
-        batch: 96,
+        batch: 128,
     },
     Model {
         name: "340M",
         settings: ["model.layers=27", "model.hidden=1024", "model.heads=16", "model.feed_forward=4096"],
-        batch: 64,
+        batch: 192,
     },
 ];
 /// Runs of the same kind: they differ in memory by a twentieth of a copy.
@@ -253,7 +253,7 @@ struct Watched {
     stalls: std::collections::BTreeMap<u64, f64>,
     /// Seconds from the step to the checkpoint that is there.
     stored: Vec<f64>,
-    /// Checkpoints that were not there yet when the next step was done, so that the state was copied.
+    /// Checkpoints that were not there yet when the next step was done: the state was most likely copied.
     overtaken: usize,
     tokens_per_second: f64,
     /// The most memory so far, in bytes, as of each step: before a checkpoint of it begins.
