@@ -338,7 +338,7 @@ fn the_state_survives_saving_and_sending() {
     }
 }
 
-type Change = Box<dyn FnOnce(&mut Trainer, &Setup)>;
+type Change<'a> = Box<dyn FnOnce(&mut Trainer, &Setup) + 'a>;
 
 #[test]
 fn a_snapshot_keeps_the_state_whatever_changes_it() {
@@ -352,7 +352,7 @@ fn a_snapshot_keeps_the_state_whatever_changes_it() {
     };
     let others = owned(&setup.trainer());
     let (weight, ones) = (others[0].0["model.".len()..].to_owned(), vec![1; others[0].1.len()]);
-    let changes: [(&str, Change); 5] = [
+    let changes: [(&str, Change<'_>); 5] = [
         ("a step", Box::new(|trainer, setup| drop(step(setup, trainer, &[0, 1, 2, 3])))),
         ("other weights", Box::new(|trainer, _| trainer.adopt([(&*weight, &*ones)].into_iter()).unwrap())),
         ("loading", Box::new(|trainer, _| load(trainer, &others, 7).unwrap())),
