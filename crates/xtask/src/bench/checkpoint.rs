@@ -33,12 +33,12 @@ const MODELS: [Model; 2] = [
     Model {
         name: "110M",
         settings: ["model.layers=15", "model.hidden=768", "model.heads=12", "model.feed_forward=3072"],
-        batch: 128,
+        batch: 96,
     },
     Model {
         name: "340M",
         settings: ["model.layers=27", "model.hidden=1024", "model.heads=16", "model.feed_forward=4096"],
-        batch: 192,
+        batch: 96,
     },
 ];
 /// Runs of the same kind: they differ in memory by a twentieth of a copy.
