@@ -33,23 +33,21 @@ const MODELS: [Model; 2] = [
     Model {
         name: "110M",
         settings: ["model.layers=15", "model.hidden=768", "model.heads=12", "model.feed_forward=3072"],
-        batch: 96,
     },
     Model {
         name: "340M",
         settings: ["model.layers=27", "model.hidden=1024", "model.heads=16", "model.feed_forward=4096"],
-        batch: 96,
     },
 ];
 /// Runs of the same kind: they differ in memory by a twentieth of a copy.
 const REPEAT: usize = 2;
 /// The kinds of runs.
 const STEPS: [Steps; 2] = [
-    // What large batches are about: everything is stored before the weights change. Its speed is what a step's share is
-    // measured by.
-    Steps { kind: "long", count: 4, every: 2, batch: None },
+    // What large batches are about: a step takes longer than a checkpoint takes to S3, so that everything is stored before
+    // the weights change. First, since its speed is what a step's share is measured by.
+    Steps { kind: "long", count: 4, every: 2, batch: 96 },
     // One micro-batch: the weights change long before anything is stored, and the state has to be copied.
-    Steps { kind: "short", count: 8, every: 3, batch: Some(8) },
+    Steps { kind: "short", count: 8, every: 3, batch: 8 },
 ];
 /// The step that a checkpoint is set against: 256 sequences of 512 tokens.
 const STEP_TOKENS: f64 = 256.0 * 512.0;
@@ -90,12 +88,12 @@ pub fn run(root: &Path, arguments: &CheckpointArgs) -> Outcome<()> {
         let (mut step, mut bytes) = (f64::NAN, 0);
         for steps in &STEPS {
             let repeat = |run| (0..REPEAT).map(|_| place.watched(model, &run)).collect::<Outcome<_>>();
-            let without: Vec<Watched> = repeat(Run { every: steps.count + 1, ..steps.of(model, "local") })?;
-            if steps.batch.is_none() {
+            let without: Vec<Watched> = repeat(Run { every: steps.count + 1, ..steps.to("local") })?;
+            if step.is_nan() {
                 step = STEP_TOKENS / without.iter().map(|run| run.tokens_per_second).fold(0.0, f64::max);
             }
             for storage in ["local", "s3"] {
-                let runs: Vec<Watched> = repeat(steps.of(model, storage))?;
+                let runs: Vec<Watched> = repeat(steps.to(storage))?;
                 let mut found = report(&runs, &without, steps, step);
                 found["model"] = model.name.into();
                 found["storage"] = storage.into();
@@ -214,8 +212,6 @@ fn speaks_s3(command: &mut Command, url: &str) {
 struct Model {
     name: &'static str,
     settings: [&'static str; 4],
-    /// Sequences of a step that takes longer than a checkpoint takes to S3.
-    batch: u64,
 }
 
 /// A kind of runs.
@@ -224,14 +220,13 @@ struct Steps {
     count: u64,
     /// Steps between checkpoints.
     every: u64,
-    /// Sequences of a step; none for those of the model.
-    batch: Option<u64>,
+    /// Sequences of a step.
+    batch: u64,
 }
 
 impl Steps {
-    fn of(&self, model: &Model, storage: &'static str) -> Run {
-        let batch = self.batch.unwrap_or(model.batch);
-        Run { steps: self.count, every: self.every, batch, storage }
+    fn to(&self, storage: &'static str) -> Run {
+        Run { steps: self.count, every: self.every, batch: self.batch, storage }
     }
 }
 
