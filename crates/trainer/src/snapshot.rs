@@ -1,10 +1,11 @@
 //! The state as of a step, for whoever stores it while training goes on: read where it lies until it is about to change,
-//! and copied only then. An update that comes when everything is stored copies nothing. Knows bytes only.
+//! and copied only then. An update that comes when everything is stored copies nothing, and no update makes more than one
+//! copy: what somebody is sending just then is part of it. Knows bytes only.
 
 use std::ops::Range;
 use std::sync::atomic::{Ordering, fence};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
-use std::{io, thread};
+use std::{io, mem, thread};
 
 use bytes::Bytes;
 use memmap2::MmapMut;
@@ -29,7 +30,8 @@ impl Snapshots {
     /// These tensors as they are now. They must not change before [`Snapshots::settle`]. If that had to copy the last
     /// time, it is done at once: copying takes longer when storing is under way.
     pub(crate) fn take(&mut self, tensors: Vec<Tensor>, threads: u32) -> Arc<Snapshot> {
-        let snapshot = Arc::new(Snapshot { content: Mutex::new(Content::InPlace(tensors)) });
+        let snapshot =
+            Arc::new(Snapshot { content: Mutex::new(Content::InPlace { tensors, read: Vec::new() }) });
         if self.outlasting {
             // Without memory for it, it may still be stored before the tensors change.
             let _copied = snapshot.copy(threads, &self.unused);
@@ -70,26 +72,47 @@ pub struct Snapshot {
 
 #[derive(Debug)]
 enum Content {
-    /// The tensors themselves: they have not changed.
-    InPlace(Vec<Tensor>),
-    /// A copy of each.
-    Copied(Vec<Bytes>),
+    /// The tensors themselves: they have not changed. And what was read of them and is still in somebody's hands.
+    InPlace { tensors: Vec<Tensor>, read: Vec<Read> },
+    /// A copy of each, in pieces that follow each other.
+    Copied(Vec<Vec<Bytes>>),
     /// There was no memory for copies: what the system said.
     Lost(String),
+}
+
+/// Bytes of a tensor that were read while it had not changed.
+#[derive(Debug)]
+struct Read {
+    tensor: usize,
+    start: usize,
+    bytes: Weak<MmapMut>,
 }
 
 impl Snapshot {
     /// A range of the bytes of a tensor, counted among those that the snapshot is of.
     ///
     /// # Errors
-    /// [`Error::NoMemory`] if they had to be copied and could not be.
+    /// [`Error::NoMemory`] if there is none for them, or if they had to be copied and could not be.
     ///
     /// # Panics
     /// If there are fewer tensors or bytes.
     pub fn read(&self, tensor: usize, range: Range<usize>) -> Result<Bytes, Error> {
-        match &*lock(&self.content) {
-            Content::InPlace(tensors) => Ok(Bytes::copy_from_slice(&aten::bytes(&tensors[tensor])?[range])),
-            Content::Copied(copies) => Ok(copies[tensor].slice(range)),
+        match &mut *lock(&self.content) {
+            Content::InPlace { tensors, read } => {
+                let found = &aten::bytes(&tensors[tensor])?[range.clone()];
+                if found.is_empty() {
+                    return Ok(Bytes::new());
+                }
+                // Not the allocator's: it would keep what was in flight once, beside the copy.
+                let memory = MmapMut::map_anon(found.len());
+                let mut memory = memory.map_err(|error| Error::NoMemory(error.to_string()))?;
+                memory.copy_from_slice(found);
+                let bytes = Arc::new(memory);
+                read.retain(|read| read.bytes.strong_count() > 0);
+                read.push(Read { tensor, start: range.start, bytes: Arc::downgrade(&bytes) });
+                Ok(shared(bytes))
+            }
+            Content::Copied(copies) => Ok(joined(&copies[tensor], range)),
             Content::Lost(reason) => Err(Error::NoMemory(reason.clone())),
         }
     }
@@ -97,42 +120,108 @@ impl Snapshot {
     /// Copies the tensors, unless that was done before. Without memory for it they stay where they are.
     fn copy(&self, threads: u32, unused: &Unused) -> io::Result<()> {
         let mut content = lock(&self.content);
-        if let Content::InPlace(tensors) = &*content {
-            *content = Content::Copied(copies(tensors, threads, unused)?);
+        if let Content::InPlace { tensors, read } = &*content {
+            *content = Content::Copied(copies(tensors, read, threads, unused)?);
         }
         Ok(())
     }
 }
 
-fn copies(tensors: &[Tensor], threads: u32, unused: &Unused) -> io::Result<Vec<Bytes>> {
-    let tensors: Vec<&[u8]> =
-        tensors.iter().map(aten::bytes).collect::<Result<_, _>>().map_err(io::Error::other)?;
-    let size = tensors.iter().map(|tensor| tensor.len()).sum::<usize>().max(1);
-    let reused = lock(unused).take().filter(|memory| memory.len() == size);
-    let mut memory = reused.map_or_else(|| fresh(size), Ok)?;
-    copy_all(&tensors, &mut memory, threads);
-    let mut all = Bytes::from_owner(Lent { memory: Some(memory), home: Arc::clone(unused) });
-    Ok(tensors.iter().map(|tensor| all.split_to(tensor.len())).collect())
+/// A range of pieces that follow each other: of one of them, as a rule.
+fn joined(pieces: &[Bytes], range: Range<usize>) -> Bytes {
+    let (mut start, mut found) = (0, Vec::with_capacity(1));
+    for piece in pieces {
+        let end = start + piece.len();
+        let (from, to) = (range.start.max(start), range.end.min(end));
+        if from < to {
+            found.push(piece.slice(from - start..to - start));
+        }
+        start = end;
+    }
+    assert!(range.end <= start, "{range:?} of {start} bytes");
+    if found.len() == 1 { found.swap_remove(0) } else { found.concat().into() }
 }
 
-/// Copies tensors one behind the other.
-fn copy_all(tensors: &[&[u8]], mut to: &mut [u8], threads: u32) {
-    let copies = tensors.iter().map(|tensor| {
-        let (copy, behind) = std::mem::take(&mut to).split_at_mut(tensor.len());
+/// Consecutive bytes of a tensor.
+enum Piece<'a> {
+    /// They have to be copied.
+    Tensor(&'a [u8]),
+    /// Somebody has a copy.
+    Read(Arc<MmapMut>),
+}
+
+impl Piece<'_> {
+    fn len(&self) -> usize {
+        match self {
+            Piece::Tensor(bytes) => bytes.len(),
+            Piece::Read(bytes) => bytes.len(),
+        }
+    }
+}
+
+/// A tensor, where it is as much as possible what was read of it.
+fn pieces<'a>(mut bytes: &'a [u8], read: impl Iterator<Item = &'a Read>) -> Vec<Piece<'a>> {
+    let mut read: Vec<_> = read.filter_map(|read| Some((read.start, read.bytes.upgrade()?))).collect();
+    read.sort_by_key(|&(start, _)| start);
+    let (mut pieces, mut at) = (Vec::with_capacity(2 * read.len() + 1), 0);
+    for (start, read) in read {
+        // Two may have read the same.
+        let Some(between) = start.checked_sub(at) else { continue };
+        let (before, behind) = bytes.split_at(between);
+        (bytes, at) = (&behind[read.len()..], start + read.len());
+        pieces.extend([Piece::Tensor(before), Piece::Read(read)]);
+    }
+    pieces.push(Piece::Tensor(bytes));
+    pieces
+}
+
+fn copies(tensors: &[Tensor], read: &[Read], threads: u32, unused: &Unused) -> io::Result<Vec<Vec<Bytes>>> {
+    let of = |(index, tensor)| {
+        let read = read.iter().filter(move |read| read.tensor == index);
+        Ok(pieces(aten::bytes(tensor).map_err(io::Error::other)?, read))
+    };
+    let tensors = tensors.iter().enumerate().map(of).collect::<io::Result<Vec<_>>>()?;
+    let size = tensors.iter().flatten().map(Piece::len).sum::<usize>().max(1);
+    let reused = lock(unused).take().filter(|memory| memory.len() == size);
+    let mut memory = reused.map_or_else(|| fresh(size), Ok)?;
+    copy_all(tensors.iter().flatten(), &mut memory, threads);
+    let mut all = Bytes::from_owner(Lent { memory: Some(memory), home: Arc::clone(unused) });
+    let mut copy = |piece: Piece<'_>| {
+        let copied = all.split_to(piece.len());
+        if let Piece::Read(bytes) = piece { shared(bytes) } else { copied }
+    };
+    Ok(tensors.into_iter().map(|pieces| pieces.into_iter().map(&mut copy).collect()).collect())
+}
+
+/// Copies what has to be, each piece to where it would be if all were. The system gives no memory for what is left out.
+fn copy_all<'a>(pieces: impl Iterator<Item = &'a Piece<'a>> + Send, mut to: &mut [u8], threads: u32) {
+    let copies = pieces.filter_map(|piece| {
+        let (copy, behind) = mem::take(&mut to).split_at_mut(piece.len());
         to = behind;
-        (copy, tensor)
+        if let Piece::Tensor(bytes) = piece { Some((copy, bytes)) } else { None }
     });
     let remaining = Mutex::new(copies);
     thread::scope(|scope| {
         for _ in 0..threads.max(1) {
             scope.spawn(|| {
                 loop {
-                    let Some((copy, tensor)) = lock(&remaining).next() else { return };
-                    copy.copy_from_slice(tensor);
+                    let Some((copy, bytes)) = lock(&remaining).next() else { return };
+                    copy.copy_from_slice(bytes);
                 }
             });
         }
     });
+}
+
+/// Bytes that several have.
+fn shared(bytes: Arc<MmapMut>) -> Bytes {
+    struct Shared(Arc<MmapMut>);
+    impl AsRef<[u8]> for Shared {
+        fn as_ref(&self) -> &[u8] {
+            &self.0
+        }
+    }
+    Bytes::from_owner(Shared(bytes))
 }
 
 fn fresh(size: usize) -> io::Result<MmapMut> {
@@ -176,8 +265,9 @@ mod tests {
         (0..count).map(|number| Tensor::from_slice(&vec![number; 1000 * usize::from(number)])).collect()
     }
 
-    fn all(snapshot: &Snapshot, tensors: &[Tensor]) -> Vec<Bytes> {
-        tensors.iter().enumerate().map(|(n, tensor)| snapshot.read(n, 0..tensor.numel()).unwrap()).collect()
+    fn all(snapshot: &Snapshot, tensors: &[Tensor]) -> Vec<Vec<u8>> {
+        let read = |(n, tensor): (usize, &Tensor)| snapshot.read(n, 0..tensor.numel()).unwrap().to_vec();
+        tensors.iter().enumerate().map(read).collect()
     }
 
     #[test]
@@ -235,6 +325,32 @@ mod tests {
     }
 
     #[test]
+    fn what_somebody_has_in_hand_is_not_copied_again() {
+        const MIB: usize = 1 << 20;
+        let content: Vec<u8> = (0..6 * MIB).map(|n| (n / 1000) as u8).collect();
+        let apart = vec![3 * MIB..5 * MIB, 0..MIB];
+        // Of two that have the same in hand, the one behind is copied.
+        let across = vec![MIB..3 * MIB, 5 * MIB..6 * MIB, 2 * MIB..4 * MIB];
+        for (ranges, kept) in [(vec![], 0), (apart, 2), (across, 2)] {
+            let (mut snapshots, mut tensor) = (Snapshots::default(), Tensor::from_slice(&content));
+            let snapshot = snapshots.take(vec![Tensor::from_slice(&[7u8; 9]), tensor.shallow_clone()], 2);
+            drop(snapshot.read(1, MIB / 2..MIB));
+            let read = |range: &Range<usize>| snapshot.read(1, range.clone()).unwrap();
+            let in_hand: Vec<Bytes> = ranges.iter().map(read).collect();
+            snapshots.settle(2);
+            let _changed = tensor.fill_(255);
+
+            assert_eq!(snapshot.read(0, 0..9).unwrap(), [7; 9].as_slice());
+            for range in [0..6 * MIB, MIB - 5..MIB + 5, 2 * MIB + 1..2 * MIB + 2, 6 * MIB..6 * MIB] {
+                assert_eq!(read(&range), content[range]);
+            }
+            let same =
+                ranges.iter().zip(&in_hand).filter(|(range, was)| read(range).as_ptr() == was.as_ptr());
+            assert_eq!(same.count(), kept);
+        }
+    }
+
+    #[test]
     fn memory_is_used_again_when_nobody_needs_it_any_more() {
         let mut snapshots = Snapshots::default();
         let mut copy = |byte: u8, size: usize| {
@@ -258,7 +374,7 @@ mod tests {
         // Copying fails, as it does without memory: it takes tensors that lie in one piece.
         let mut snapshots = Snapshots { outlasting: true, ..Snapshots::default() };
         let snapshot = snapshots.take(vec![Tensor::zeros([2, 3], (Kind::Uint8, Device::Cpu)).tr()], 1);
-        assert!(matches!(*lock(&snapshot.content), Content::InPlace(_)));
+        assert!(matches!(*lock(&snapshot.content), Content::InPlace { .. }));
         snapshots.settle(1);
         let error = snapshot.read(0, 0..1).unwrap_err();
         assert!(matches!(error, Error::NoMemory(_)), "{error}");

@@ -45,7 +45,7 @@ const REPEAT: usize = 2;
 const STEPS: [Steps; 2] = [
     // What large batches are about: a step takes longer than a checkpoint takes to S3, so that everything is stored before
     // the weights change. First, since its speed is what a step's share is measured by.
-    Steps { kind: "long", count: 4, every: 2, batch: 96 },
+    Steps { kind: "long", count: 3, every: 2, batch: 256 },
     // One micro-batch: the weights change long before anything is stored, and the state has to be copied.
     Steps { kind: "short", count: 8, every: 3, batch: 8 },
 ];
