@@ -64,6 +64,10 @@ impl TensorSource for Part {
     fn read(&self, tensor: usize, range: Range<usize>) -> Result<Bytes, String> {
         self.snapshot.read(tensor, range).map_err(|error| error.to_string())
     }
+
+    fn show(&self, tensor: usize, range: Range<usize>, see: &mut dyn FnMut(&[u8])) -> Result<(), String> {
+        self.snapshot.show(tensor, range, see).map_err(|error| error.to_string())
+    }
 }
 
 /// What the worker must do about a failure of the trainer.

@@ -46,8 +46,8 @@ pub enum Error {
         /// Micro-batches that were added.
         found: u64,
     },
-    /// There is no room for a copy of the state.
-    #[error("there is no memory for a copy of the state: {0}")]
+    /// There is no room for a copy of the state, or of a piece of it.
+    #[error("there is no memory for a copy of the state, or of a piece of it: {0}")]
     NoMemory(String),
     /// [`crate::Trainer::apply`] before [`crate::Trainer::reduce`].
     #[error("there is no reduced gradient to apply")]

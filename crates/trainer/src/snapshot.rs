@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::{io, mem, thread};
 
 use bytes::Bytes;
-use memmap2::MmapMut;
+use memmap2::{MmapMut, MmapOptions};
 use tch::Tensor;
 
 use crate::Error;
@@ -23,7 +23,7 @@ pub(crate) struct Snapshots {
 }
 
 /// Memory of the system's own that is used again for the next copy of the same size. Fresh pages take longer than the
-/// copying, and what goes through the allocator comes back to it in pieces.
+/// copying; and the allocator would keep what it once gave, cut into pieces.
 type Unused = Arc<Mutex<Option<MmapMut>>>;
 
 impl Snapshots {
@@ -56,7 +56,8 @@ impl Snapshots {
         self.outlasting = !needed.is_empty();
         // Storage keeps up: the next one most likely needs no memory either.
         if !self.outlasting {
-            *lock(&self.unused) = None;
+            let unused = lock(&self.unused).take();
+            drop(unused);
         }
         // Whoever has let go of a snapshot was done with reading it before what follows: seeing that it is gone does not
         // say so yet.
@@ -72,7 +73,7 @@ pub struct Snapshot {
 
 #[derive(Debug)]
 enum Content {
-    /// The tensors themselves: they have not changed. And what was read of them and is still in somebody's hands.
+    /// The tensors themselves: they have not changed. And what was read of them and may still be in somebody's hands.
     InPlace { tensors: Vec<Tensor>, read: Vec<Read> },
     /// A copy of each, in pieces that follow each other.
     Copied(Vec<Vec<Bytes>>),
@@ -104,7 +105,7 @@ impl Snapshot {
                     return Ok(Bytes::new());
                 }
                 // Not the allocator's: it would keep what was in flight once, beside the copy.
-                let memory = MmapMut::map_anon(found.len());
+                let memory = MmapOptions::new().len(found.len()).populate().map_anon();
                 let mut memory = memory.map_err(|error| Error::NoMemory(error.to_string()))?;
                 memory.copy_from_slice(found);
                 let bytes = Arc::new(memory);
@@ -115,6 +116,22 @@ impl Snapshot {
             Content::Copied(copies) => Ok(joined(&copies[tensor], range)),
             Content::Lost(reason) => Err(Error::NoMemory(reason.clone())),
         }
+    }
+
+    /// Shows a range of the bytes of a tensor to `see`, without copying them. The tensors cannot change meanwhile.
+    ///
+    /// # Errors
+    /// [`Error::NoMemory`] if they had to be copied and could not be.
+    ///
+    /// # Panics
+    /// If there are fewer tensors or bytes.
+    pub fn show(&self, tensor: usize, range: Range<usize>, see: &mut dyn FnMut(&[u8])) -> Result<(), Error> {
+        if let Content::InPlace { tensors, .. } = &*lock(&self.content) {
+            see(&aten::bytes(&tensors[tensor])?[range]);
+            return Ok(());
+        }
+        // It stays what it is now.
+        self.read(tensor, range).map(|bytes| see(&bytes))
     }
 
     /// Copies the tensors, unless that was done before. Without memory for it they stay where they are.
@@ -183,22 +200,23 @@ fn copies(tensors: &[Tensor], read: &[Read], threads: u32, unused: &Unused) -> i
     let tensors = tensors.iter().enumerate().map(of).collect::<io::Result<Vec<_>>>()?;
     let size = tensors.iter().flatten().map(Piece::len).sum::<usize>().max(1);
     let reused = lock(unused).take().filter(|memory| memory.len() == size);
-    let mut memory = reused.map_or_else(|| fresh(size), Ok)?;
-    copy_all(tensors.iter().flatten(), &mut memory, threads);
-    let mut all = Bytes::from_owner(Lent { memory: Some(memory), home: Arc::clone(unused) });
-    let mut copy = |piece: Piece<'_>| {
-        let copied = all.split_to(piece.len());
-        if let Piece::Read(bytes) = piece { shared(bytes) } else { copied }
+    let mut lent = Lent { memory: Some(reused.map_or_else(|| fresh(size), Ok)?), home: Arc::clone(unused) };
+    copy_all(tensors.iter().flatten(), lent.memory.as_deref_mut().unwrap_or_default(), threads);
+    let mut all = Bytes::from_owner(lent);
+    let mut copy = |piece| match piece {
+        Piece::Tensor(bytes) => all.split_to(bytes.len()),
+        Piece::Read(bytes) => shared(bytes),
     };
     Ok(tensors.into_iter().map(|pieces| pieces.into_iter().map(&mut copy).collect()).collect())
 }
 
-/// Copies what has to be, each piece to where it would be if all were. The system gives no memory for what is left out.
+/// Copies what has to be, one behind the other. The rest is never touched: the system gives no memory for it.
 fn copy_all<'a>(pieces: impl Iterator<Item = &'a Piece<'a>> + Send, mut to: &mut [u8], threads: u32) {
     let copies = pieces.filter_map(|piece| {
-        let (copy, behind) = mem::take(&mut to).split_at_mut(piece.len());
+        let Piece::Tensor(bytes) = piece else { return None };
+        let (copy, behind) = mem::take(&mut to).split_at_mut(bytes.len());
         to = behind;
-        if let Piece::Tensor(bytes) = piece { Some((copy, bytes)) } else { None }
+        Some((copy, bytes))
     });
     let remaining = Mutex::new(copies);
     thread::scope(|scope| {
@@ -251,12 +269,18 @@ impl AsRef<[u8]> for Lent {
 
 impl Drop for Lent {
     fn drop(&mut self) {
-        *lock(&self.home) = self.memory.take();
+        // Unless there is a newer copy: what is lent out and what is unused together are one.
+        let others = Arc::strong_count(&self.home) > 2;
+        if !others {
+            *lock(&self.home) = self.memory.take();
+        }
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::collections::VecDeque;
+
     use tch::{Device, Kind};
 
     use super::*;
@@ -311,11 +335,17 @@ mod tests {
         let (mut snapshots, mut tensor) =
             (Snapshots::default(), Tensor::zeros([SIZE as i64], (Kind::Uint8, Device::Cpu)));
         for number in 0..20 {
+            snapshots.outlasting = false;
             let snapshot = snapshots.take(vec![tensor.shallow_clone()], 2);
             let reader = thread::spawn(move || {
+                let mut in_hand = VecDeque::new();
                 for start in (0..SIZE).step_by(1 << 16) {
-                    let piece = snapshot.read(0, start..start + (1 << 16)).unwrap();
-                    assert!(piece.iter().all(|&byte| byte == number), "{number} at {start}");
+                    in_hand.push_back(snapshot.read(0, start..start + (1 << 16)).unwrap());
+                    let first = if in_hand.len() > 7 { in_hand.pop_front() } else { None };
+                    let mut right =
+                        |bytes: &[u8]| assert!(bytes.iter().all(|&byte| byte == number), "{start}");
+                    first.iter().for_each(|bytes| right(bytes));
+                    snapshot.show(0, start..start + (1 << 16), &mut right).unwrap();
                 }
             });
             snapshots.settle(2);
@@ -329,7 +359,7 @@ mod tests {
         const MIB: usize = 1 << 20;
         let content: Vec<u8> = (0..6 * MIB).map(|n| (n / 1000) as u8).collect();
         let apart = vec![3 * MIB..5 * MIB, 0..MIB];
-        // Of two that have the same in hand, the one behind is copied.
+        // Of two that overlap, the one that begins later is copied.
         let across = vec![MIB..3 * MIB, 5 * MIB..6 * MIB, 2 * MIB..4 * MIB];
         for (ranges, kept) in [(vec![], 0), (apart, 2), (across, 2)] {
             let (mut snapshots, mut tensor) = (Snapshots::default(), Tensor::from_slice(&content));
@@ -353,20 +383,23 @@ mod tests {
     #[test]
     fn memory_is_used_again_when_nobody_needs_it_any_more() {
         let mut snapshots = Snapshots::default();
-        let mut copy = |byte: u8, size: usize| {
+        let copy = |snapshots: &mut Snapshots, byte: u8, size: usize| {
             let snapshot = snapshots.take(vec![Tensor::from_slice(&vec![byte; size])], 1);
             snapshots.settle(1);
             snapshot.read(0, 0..size).unwrap()
         };
-        let (first, second) = (copy(1, 1 << 20), copy(2, 1 << 20));
+        let (first, second) = (copy(&mut snapshots, 1, 1 << 20), copy(&mut snapshots, 2, 1 << 20));
         assert_ne!(first.as_ptr(), second.as_ptr());
         assert!(first.iter().all(|&byte| byte == 1));
         let was = second.as_ptr();
+        drop(first);
+        assert!(lock(&snapshots.unused).is_none(), "not beside a newer copy");
         drop(second);
-        let third = copy(3, 1 << 20);
+        assert!(lock(&snapshots.unused).is_some());
+        let third = copy(&mut snapshots, 3, 1 << 20);
         assert_eq!(third.as_ptr(), was);
         drop(third);
-        assert_eq!(copy(4, 10), [4; 10].as_slice());
+        assert_eq!(copy(&mut snapshots, 4, 10), [4; 10].as_slice());
     }
 
     #[test]

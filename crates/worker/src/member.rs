@@ -401,11 +401,11 @@ impl Member {
         }
         // A coordinator that asks for another part does not wait for the one before any more: it may not even know of it,
         // after the session was lost. Two at a time would be two copies of the state.
+        let begun = Instant::now();
         if let Some(before) = self.storing.take() {
             before.abort();
             let _ended = self.runtime.block_on(before);
         }
-        let begun = Instant::now();
         let state_digest = self.engine.state_digest()?;
         let sizes: Vec<usize> = self.engine.tensors()?.iter().map(|tensor| tensor.bytes).collect();
         let tensors = self.engine.snapshot(part_of(&sizes, index as usize, of as usize))?;

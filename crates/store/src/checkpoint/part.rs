@@ -47,6 +47,14 @@ pub trait TensorSource: Send + Sync + 'static {
     /// # Errors
     /// In words, if they are no longer to be had.
     fn read(&self, tensor: usize, range: Range<usize>) -> Result<Bytes, String>;
+
+    /// Shows a range of the bytes of one of them to `see`, which keeps nothing: no copy is needed for that.
+    ///
+    /// # Errors
+    /// As [`TensorSource::read`].
+    fn show(&self, tensor: usize, range: Range<usize>, see: &mut dyn FnMut(&[u8])) -> Result<(), String> {
+        self.read(tensor, range).map(|bytes| see(&bytes))
+    }
 }
 
 impl TensorSource for Box<dyn TensorSource> {
@@ -56,6 +64,10 @@ impl TensorSource for Box<dyn TensorSource> {
 
     fn read(&self, tensor: usize, range: Range<usize>) -> Result<Bytes, String> {
         self.as_ref().read(tensor, range)
+    }
+
+    fn show(&self, tensor: usize, range: Range<usize>, see: &mut dyn FnMut(&[u8])) -> Result<(), String> {
+        self.as_ref().show(tensor, range, see)
     }
 }
 
@@ -109,10 +121,22 @@ impl Piece {
             Piece::Of(tensor, range) => source.read(*tensor, range.clone()).map_err(StoreError::Invalid),
         }
     }
+
+    fn hash(&self, source: &dyn TensorSource, hash: &mut Xxh3Default) -> Result<(), StoreError> {
+        let mut see = |bytes: &[u8]| hash.update(bytes);
+        match self {
+            Piece::Head(head) => see(head),
+            Piece::Of(tensor, range) => {
+                source.show(*tensor, range.clone(), &mut see).map_err(StoreError::Invalid)?;
+            }
+        }
+        Ok(())
+    }
 }
 
-/// What `safetensors::serialize` would give, without having the tensors in memory. Their order does not matter.
-pub(super) fn encode(source: &dyn TensorSource) -> Result<Encoded, StoreError> {
+/// What `safetensors::serialize` would give, without having the tensors in memory. Their order does not matter. Ends early
+/// if it is no longer `wanted`.
+pub(super) fn encode(source: &dyn TensorSource, wanted: impl Fn() -> bool) -> Result<Encoded, StoreError> {
     let mut tensors: Vec<(usize, TensorInfo)> = source.tensors().into_iter().enumerate().collect();
     tensors.sort_by(|(_, a), (_, b)| a.name.cmp(&b.name));
     if let Some(pair) = tensors.windows(2).find(|pair| pair[0].1.name == pair[1].1.name) {
@@ -132,13 +156,15 @@ pub(super) fn encode(source: &dyn TensorSource) -> Result<Encoded, StoreError> {
         pieces.extend((0..bytes).step_by(PIECE).map(|at| Piece::Of(index, at..bytes.min(at + PIECE))));
         end += bytes;
     }
-    pieces.insert(0, Piece::Head(head(infos)));
+    let head = head(infos);
+    let size = (head.len() + end) as u64;
+    pieces.insert(0, Piece::Head(head));
     let mut hash = Xxh3Default::new();
-    let mut size = 0;
     for piece in &pieces {
-        let bytes = piece.read(source)?;
-        hash.update(&bytes);
-        size += bytes.len() as u64;
+        if !wanted() {
+            return Err(StoreError::Invalid("the upload was given up".into()));
+        }
+        piece.hash(source, &mut hash)?;
     }
     let tensors = tensors.into_iter().map(|(_, info)| info).collect();
     Ok(Encoded { pieces, size, checksum: hex(hash.digest128()), tensors })
@@ -198,7 +224,7 @@ mod tests {
         #[test]
         fn a_part_is_what_safetensors_would_write_and_reads_back(tensors in tensors()) {
             let reversed: Vec<Tensor> = tensors.iter().rev().cloned().collect();
-            let encoded = encode(&reversed).unwrap();
+            let encoded = encode(&reversed, || true).unwrap();
             let pieces = encoded.pieces.iter().map(|piece| piece.read(&reversed).unwrap());
             let file = Bytes::from(pieces.collect::<Vec<_>>().concat());
             let views = tensors.iter().map(|tensor| {
@@ -222,7 +248,7 @@ mod tests {
             vec![tensor("w", &[usize::MAX, 8], 8)],
             vec![tensor("w", &[1], 4), tensor("w", &[1], 4)],
         ] {
-            assert!(matches!(encode(&bad), Err(StoreError::Invalid(text)) if text.contains('w')));
+            assert!(matches!(encode(&bad, || true), Err(StoreError::Invalid(text)) if text.contains('w')));
         }
     }
 

@@ -31,7 +31,11 @@ impl Checkpoints {
     ) -> Result<PartMeta, StoreError> {
         let (path, tensors) = (part_path(step, &part.to_string()), Arc::new(tensors));
         let source = Arc::clone(&tensors);
-        let encoded = Arc::new(off_thread(move || part::encode(source.as_ref())).await?);
+        // Work off this thread does not end with this future by itself, and would hold on to the tensors.
+        let waiting = Arc::new(());
+        let waits = Arc::downgrade(&waiting);
+        let wanted = move || waits.strong_count() > 0;
+        let encoded = Arc::new(off_thread(move || part::encode(source.as_ref(), wanted)).await?);
         let meta = PartMeta {
             name: part.to_string(),
             size: encoded.size,
