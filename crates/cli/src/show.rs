@@ -45,7 +45,7 @@ impl Show {
     /// Shows an update.
     pub fn update(&self, update: &Update) {
         if let Kind::Json = self.kind {
-            return print_line(&as_json(update));
+            return print_line(&update.json());
         }
         match update {
             Update::Step { step, report, learning_rate, tokens_per_second, members } => {
@@ -141,23 +141,6 @@ fn print_line(line: &serde_json::Value) {
 fn console_is_terminal() -> bool {
     use std::io::IsTerminal;
     std::io::stderr().is_terminal()
-}
-
-fn as_json(update: &Update) -> serde_json::Value {
-    match update {
-        Update::Step { step, report, learning_rate, tokens_per_second, members } => json!({
-            "kind": "step", "step": step, "loss": report.loss, "targets": report.targets,
-            "tokens": report.tokens, "grad_norm": report.grad_norm, "digest": report.digest,
-            "learning_rate": learning_rate, "tokens_per_second": tokens_per_second, "workers": members,
-            "waits": { "data_ms": report.waits.data_ms, "checkpoint_ms": report.waits.checkpoint_ms },
-            "measures": report.measures.iter().cloned().collect::<std::collections::BTreeMap<_, _>>(),
-        }),
-        Update::Opened { generation, members, step, reason } => json!({
-            "kind": "opened", "generation": generation, "workers": members, "step": step, "reason": reason,
-        }),
-        Update::Checkpointed { step } => json!({"kind": "checkpointed", "step": step}),
-        Update::Notice(text) => json!({"kind": "notice", "text": text}),
-    }
 }
 
 /// 1234567 as "1,234,567".

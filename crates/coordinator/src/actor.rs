@@ -4,11 +4,9 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
-use ledger::{
-    Command, Ending, Event, Generation, Ledger, Record, Settings, Start, Status, StepReport, Tail, WorkerId,
-};
+use ledger::{Command, Ending, Event, Generation, Ledger, Record, Settings, Start, Status, Tail, WorkerId};
 use plan::RunPlan;
 use store::{Claim, RunStore, Term};
 use tokio::sync::{mpsc, oneshot};
@@ -16,7 +14,7 @@ use wire::v1;
 
 use crate::rendezvous::Rendezvous;
 use crate::scribe::{Finished, Scribe, Writing};
-use crate::{CoordinatorError, takeover};
+use crate::{CoordinatorError, Update, takeover};
 
 /// Messages that wait for one worker. A worker that lets so many pile up does not read: it is lost.
 const OUTBOX: usize = 64;
@@ -48,42 +46,6 @@ pub struct Job {
     pub tokenizer_hash: String,
     /// The names of the phases' packings in the run store.
     pub packings: Vec<String>,
-}
-
-/// Something worth showing to a person.
-#[derive(Clone, Debug, PartialEq)]
-pub enum Update {
-    /// A step was committed.
-    Step {
-        /// Committed steps, this one included.
-        step: u64,
-        /// What it found.
-        report: StepReport,
-        /// Its learning rate.
-        learning_rate: f64,
-        /// Over the last steps.
-        tokens_per_second: f64,
-        /// Members that computed it.
-        members: usize,
-    },
-    /// A generation was opened.
-    Opened {
-        /// Its number.
-        generation: u64,
-        /// Its members.
-        members: usize,
-        /// The next step.
-        step: u64,
-        /// Why.
-        reason: String,
-    },
-    /// A checkpoint is stored.
-    Checkpointed {
-        /// Updates applied.
-        step: u64,
-    },
-    /// A sentence.
-    Notice(String),
 }
 
 /// Members are told the same: a message is made once.
@@ -394,13 +356,13 @@ impl Actor {
         }
         let (number, step, members) = (generation.number, generation.step, self.members);
         tracing::info!(generation = number, step, members, reason, "a generation is open");
-        (self.on_update)(Update::Opened { generation: number, members, step, reason });
+        self.tell(Update::Opened { generation: number, members, step, reason });
     }
 
     fn record(&mut self, record: Record) {
         if let Record::Checkpointed { step } = &record {
             tracing::info!(step, "a checkpoint is stored");
-            (self.on_update)(Update::Checkpointed { step: *step });
+            self.tell(Update::Checkpointed { step: *step });
         }
         let _ = self.writing.send(Writing::Record(record));
     }
@@ -425,7 +387,7 @@ impl Actor {
             grad_norm = report.grad_norm,
             "committed"
         );
-        (self.on_update)(Update::Step {
+        self.tell(Update::Step {
             step: step + 1,
             report,
             learning_rate,
@@ -434,9 +396,15 @@ impl Actor {
         });
     }
 
+    /// Shows it to whoever looks on, and keeps it for those who look later.
+    fn tell(&self, update: Update) {
+        let _ = self.writing.send(Writing::Metrics(update.line(SystemTime::now())));
+        (self.on_update)(update);
+    }
+
     fn notice(&self, text: String) {
         tracing::warn!("{text}");
-        (self.on_update)(Update::Notice(text));
+        self.tell(Update::Notice(text));
     }
 
     fn message(&self, kind: v1::coordinator_message::Kind) -> Arc<v1::CoordinatorMessage> {

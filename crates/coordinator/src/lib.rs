@@ -9,8 +9,10 @@ mod rendezvous;
 mod scribe;
 mod service;
 mod takeover;
+mod update;
 
-pub use actor::{Handle, Job, KEEPERS, UNMEASURED_MS, UNSTORED, Update};
+pub use actor::{Handle, Job, KEEPERS, UNMEASURED_MS, UNSTORED};
 pub use error::CoordinatorError;
 pub use ledger::Ending;
 pub use service::serve;
+pub use update::Update;

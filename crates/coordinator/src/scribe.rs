@@ -7,6 +7,7 @@ use ledger::{Event, PartReport, Record, Stored};
 use plan::RunPlan;
 use store::{CheckpointManifest, PartMeta, Retention, RunStore, StoreError, Term};
 use tokio::sync::{mpsc, oneshot};
+use tokio::task::JoinHandle;
 
 use crate::takeover;
 
@@ -14,6 +15,9 @@ use crate::takeover;
 const SEGMENT_EVERY: std::time::Duration = std::time::Duration::from_secs(10);
 /// A segment is closed at this size at the latest, so that memory is bounded however fast the steps are.
 const SEGMENT_BYTES: usize = 1 << 20;
+/// Metrics that wait for storage, and how long the end of a run waits for them.
+const METRICS_BYTES: usize = 4 << 20;
+const METRICS_PATIENCE: std::time::Duration = std::time::Duration::from_secs(5);
 /// So often a segment says what the records before it come to. A coordinator that comes back reads no more of them.
 const SUMMARY_EVERY: u64 = 64;
 
@@ -28,6 +32,8 @@ pub(crate) struct Finished {
 pub(crate) enum Writing {
     Record(Record),
     Checkpoint(Finished),
+    /// A line of JSON for people.
+    Metrics(String),
     /// What held-out samples said of the weights after `step` updates.
     Evaluation {
         step: u64,
@@ -48,6 +54,11 @@ pub(crate) struct Scribe {
     /// What the records come to that are durable, those of earlier terms included.
     stored: Stored,
     lines: String,
+    /// Lines for people that are not kept yet.
+    metrics: String,
+    keeping: Option<JoinHandle<()>>,
+    /// How often metrics were kept in this term.
+    kept: u64,
     /// A segment that could not be written: it is tried again as it is, because it may have been written after all.
     pending: Option<String>,
 }
@@ -71,6 +82,9 @@ impl Scribe {
             segment,
             stored,
             lines: String::new(),
+            metrics: String::new(),
+            keeping: None,
+            kept: 0,
             pending: None,
         }
     }
@@ -88,6 +102,7 @@ impl Scribe {
                             let _ = self.flush().await;
                         }
                     }
+                    Some(Writing::Metrics(line)) => self.gather(&line),
                     Some(Writing::Checkpoint(finished)) => self.checkpoint(finished).await,
                     Some(Writing::Evaluation { step, measures }) => {
                         if let Err(error) = self.run.put_evaluation(step, &measures).await {
@@ -96,6 +111,7 @@ impl Scribe {
                     }
                     Some(Writing::Finish(done)) => {
                         let _ = self.flush().await;
+                        self.finish_metrics().await;
                         let _ = done.send(());
                     }
                     None => return,
@@ -105,9 +121,48 @@ impl Scribe {
         }
     }
 
+    /// What people may read later. What there is no room for is lost.
+    fn gather(&mut self, line: &str) {
+        if self.metrics.len() > METRICS_BYTES {
+            return;
+        }
+        self.metrics.push_str(line);
+        self.metrics.push('\n');
+        if self.metrics.len() > METRICS_BYTES {
+            tracing::warn!("storage does not take the metrics; until it does, no more of them are kept");
+        }
+    }
+
+    /// Begins to keep what was gathered, unless that is under way. Nothing that lasts waits for it.
+    fn keep_metrics(&mut self) {
+        let busy = self.keeping.as_ref().is_some_and(|keeping| !keeping.is_finished());
+        if busy || self.metrics.is_empty() {
+            return;
+        }
+        let (run, term, number) = (self.run.clone(), self.term, self.kept);
+        let lines = std::mem::take(&mut self.metrics);
+        self.kept += 1;
+        self.keeping = Some(tokio::spawn(async move {
+            if let Err(error) = run.put_metrics(term, number, lines).await {
+                tracing::warn!(%error, "metrics could not be kept");
+            }
+        }));
+    }
+
+    /// Waits for what is under way, and then keeps what has come since.
+    async fn finish_metrics(&mut self) {
+        for _ in 0..3 {
+            if let Some(keeping) = self.keeping.take() {
+                let _ = tokio::time::timeout(METRICS_PATIENCE, keeping).await;
+            }
+            self.keep_metrics();
+        }
+    }
+
     /// What is done from time to time: whoever has nothing to write would never learn that its term is over, and keep its
     /// workers from the coordinator that has taken over.
     async fn look_after(&mut self) {
+        self.keep_metrics();
         if self.pending.is_some() || !self.lines.is_empty() {
             let _ = self.flush().await;
         } else if let Err(error @ StoreError::Fenced { .. }) = self.run.check_term(self.term).await {
@@ -152,14 +207,13 @@ impl Scribe {
             Ok(()) => self.commit(finished).await,
             Err(error) => Err(error),
         };
-        let event = match done {
-            Ok(()) => Event::CheckpointStored { step },
-            Err(error) => {
-                self.complain(&error).await;
-                Event::CheckpointFailed { step, reason: error.to_string() }
-            }
-        };
-        let _ = self.events.send(event).await;
+        if let Err(error) = done {
+            self.complain(&error).await;
+            let _ = self.events.send(Event::CheckpointFailed { step, reason: error.to_string() }).await;
+            // Whoever has taken over may want to keep other ones.
+            return;
+        }
+        let _ = self.events.send(Event::CheckpointStored { step }).await;
         if let Err(error) = self.run.checkpoints().prune(&Retention::from(&self.plan.checkpoint)).await {
             tracing::warn!(%error, "old checkpoints could not be deleted");
         }
@@ -195,7 +249,10 @@ impl Scribe {
 
     async fn complain(&self, error: &StoreError) {
         tracing::error!(%error, "the run's state could not be written");
-        if let StoreError::Fenced { .. } = error {
+        // A step may be committed with another state by an earlier term: that is not the end of this one.
+        if matches!(error, StoreError::Fenced { .. })
+            && let Err(StoreError::Fenced { .. }) = self.run.check_term(self.term).await
+        {
             let reason = format!("another coordinator has taken over this run: {error}");
             let _ = self.events.send(Event::TakenOver { reason }).await;
         }

@@ -14,9 +14,9 @@ use tonic::{Request, Response, Status, Streaming};
 use wire::v1;
 use wire::v1::coordinator_server::{Coordinator, CoordinatorServer};
 
-use crate::CoordinatorError;
-use crate::actor::{self, Actor, Handle, Input, Job, Update};
+use crate::actor::{self, Actor, Handle, Input, Job};
 use crate::rendezvous::Rendezvous;
+use crate::{CoordinatorError, Update};
 
 /// A rendezvous call may wait this long at most.
 const LONGEST_WAIT: Duration = Duration::from_secs(300);

@@ -282,6 +282,17 @@ impl RunStore {
         retry(&name, || self.at.put(&name, bytes.clone())).await
     }
 
+    /// Keeps lines of JSON that tell people how the run goes. `number` counts them in this term, so that no coordinator
+    /// overwrites another one's.
+    ///
+    /// # Errors
+    /// [`StoreError::Io`].
+    pub async fn put_metrics(&self, term: Term, number: u64, lines: String) -> Result<(), StoreError> {
+        let name = format!("metrics/term-{:06}-{number:08}.jsonl", term.0);
+        let lines = bytes::Bytes::from(lines);
+        retry(&name, || self.at.put(&name, lines.clone())).await
+    }
+
     /// Copies the run as it stood at a checkpoint: what it is, its plan, the `record` up to there, the checkpoint itself.
     /// What says that there is a run comes last, so that half a copy is none.
     ///
