@@ -33,12 +33,25 @@ const RETRIES: RetryConfig = RetryConfig {
 };
 const USER_AGENT: &str = concat!("cloze/", env!("CARGO_PKG_VERSION"));
 
+/// A URL, if it is one that may be shown.
+///
+/// # Errors
+/// [`StoreError::Invalid`] if it is none, or has something secret in it; it is not repeated then.
+pub(crate) fn url(place: &str) -> Result<Url, StoreError> {
+    let url = Url::parse(place).map_err(|error| {
+        let scheme =
+            place.split_once("://").map_or_else(String::new, |(scheme, _)| format!("{scheme}://…: "));
+        StoreError::Invalid(format!("{scheme}not a URL: {error}"))
+    })?;
+    refuse_secrets(&url)?;
+    Ok(url)
+}
+
 /// The service that a URL means, and the prefix in it. Nothing is asked of it yet.
 ///
 /// # Errors
 /// [`StoreError::Invalid`] for a URL that no service serves, or settings that cannot be used.
 pub(crate) fn open(url: &Url) -> Result<(Arc<dyn ObjectStore>, Path), StoreError> {
-    refuse_secrets(url)?;
     let invalid = |error: &dyn std::fmt::Display| {
         StoreError::Invalid(format!(
             "{url} cannot be opened: {error}; known are a path, file://, s3://, gs://, az:// and http(s)://"
@@ -142,10 +155,17 @@ mod tests {
     #[test]
     fn urls_that_let_anybody_in_are_refused_without_repeating_them() {
         for place in ["https://joe:hunter2@host/a", "s3://hunter2@bucket/a", "https://host/a?sig=hunter2"] {
-            let error = open(&Url::parse(place).unwrap()).unwrap_err();
+            let error = url(place).unwrap_err();
             assert!(error.is_bad_input() && !error.to_string().contains("hunter2"), "{error}");
             assert!(error.to_string().contains("credentials in the environment"), "{error}");
         }
+    }
+
+    #[test]
+    fn what_is_no_url_is_not_repeated_either() {
+        let error = url("https://joe:hunter2@[host/a").unwrap_err();
+        assert!(error.is_bad_input() && error.to_string().contains("https://"), "{error}");
+        assert!(!error.to_string().contains("hunter2"), "{error}");
     }
 
     #[test]

@@ -1,8 +1,10 @@
 //! Runs on services of all kinds: encrypted, in Google's dialect, far away, and with two coordinators at once.
 
+use std::io::{BufRead, BufReader, Write};
+use std::net::TcpListener;
 use std::time::{Duration, Instant};
 
-use tests::{Training, Workplace, copy, free_port};
+use tests::{Done, Training, Workplace, copy, free_port};
 
 /// Trains with this store, kills the coordinator on the way, and resumes with another number of workers. The weights.
 fn disturbed(place: &Workplace, store: &str, settings: &[&str]) -> String {
@@ -74,6 +76,49 @@ fn data_that_is_far_away_is_there_when_it_is_wanted() {
     println!("waited for data: first step {first} ms, later ones {later:?}");
     assert!(*first >= DELAY_MS, "the first step has to wait for its blocks: {first} ms");
     assert!(late <= later.len() / 10, "{late} of {} steps waited for data: {later:?}", later.len());
+}
+
+/// What a machine of the cloud answers about itself: the keys of its role.
+fn machine_that_vouches() -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let url = format!("http://{}", listener.local_addr().expect("an address"));
+    std::thread::spawn(move || {
+        for mut stream in listener.incoming().flatten() {
+            let mut lines = BufReader::new(&stream).lines().map_while(Result::ok);
+            let asked = lines.next().unwrap_or_default();
+            lines.take_while(|line| !line.is_empty()).for_each(drop);
+            let answer = match asked.split(' ').nth(1).unwrap_or_default() {
+                "/latest/api/token" => "a token",
+                path if path.ends_with("/security-credentials/") => "role",
+                _ => {
+                    r#"{"Code": "Success", "AccessKeyId": "cloze", "SecretAccessKey": "masked-language-model",
+                        "Token": "of the role", "Expiration": "2099-01-01T00:00:00Z"}"#
+                }
+            };
+            let head =
+                format!("HTTP/1.1 200 OK\r\ncontent-length: {}\r\nconnection: close\r\n\r\n", answer.len());
+            let _ = stream.write_all((head + answer).as_bytes());
+        }
+    });
+    url
+}
+
+#[test]
+fn a_profile_that_names_only_a_region_leaves_it_to_the_machine_to_vouch() {
+    let mut place = Workplace::prepared();
+    let server = place.with_s3(&[]);
+    let settings = ["--set", "run.store=s3://runs/run", "--set", "train.steps=12"];
+    place.train("run", 1, &settings).finish().expect_success();
+    let profile = format!("[default]\nregion = us-east-1\nendpoint_url = {}\n", server.url);
+    place.write("aws", &profile);
+    let mut list = place.command(&["checkpoints", "ls", "s3://runs/run"]);
+    for name in ["AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_REGION", "AWS_ENDPOINT_URL"] {
+        list.env_remove(name);
+    }
+    list.env("AWS_CONFIG_FILE", place.path("aws")).env("AWS_SHARED_CREDENTIALS_FILE", place.path("none"));
+    list.env("AWS_METADATA_ENDPOINT", machine_that_vouches());
+    let listed: Done = list.output().expect("cloze can be started").into();
+    assert!(listed.expect_success().out.contains("whole"));
 }
 
 #[test]

@@ -97,6 +97,7 @@ fn storage_without_conditions_is_refused_unless_somebody_insists() {
 #[test]
 fn credentials_may_come_from_a_profile_and_are_written_nowhere() {
     const SECRET: &str = "masked-language-model";
+    const OTHER: &str = "replaced-token-detection";
     let mut place = Workplace::prepared();
     let server = place.with_s3(&[]);
     let run = "s3://runs/run";
@@ -104,9 +105,16 @@ fn credentials_may_come_from_a_profile_and_are_written_nowhere() {
         .train("run", 1, &["--set", "run.store=s3://runs/run", "--set", "train.steps=12"])
         .finish()
         .expect_success();
+    place.cloze(&["export", run, "--to", "exported"]).expect_success();
+    let mut wrong = place.command(&["checkpoints", "ls", run]);
+    let refused: Done =
+        wrong.env("AWS_SECRET_ACCESS_KEY", OTHER).output().expect("cloze can be started").into();
+    assert!(refused.code == 1 && !(refused.out + &refused.err).contains(OTHER));
     for (name, bytes) in tests::files_below(&place.path("")) {
-        let found = bytes.windows(SECRET.len()).any(|window| window == SECRET.as_bytes());
-        assert!(!found, "{name} holds a secret");
+        for secret in [SECRET, OTHER] {
+            let found = bytes.windows(secret.len()).any(|window| window == secret.as_bytes());
+            assert!(!found, "{name} holds a secret");
+        }
     }
     let keys = format!(
         "{{\\\"Version\\\": 1, \\\"AccessKeyId\\\": \\\"cloze\\\", \\\"SecretAccessKey\\\": \\\"{SECRET}\\\"}}"

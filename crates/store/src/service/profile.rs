@@ -25,6 +25,16 @@ const DECIDED: [&str; 5] = [
     "AWS_CONTAINER_CREDENTIALS_FULL_URI",
     "AWS_SKIP_SIGNATURE",
 ];
+/// Any of these says in a profile where its credentials are from. (`aws-config`, `profile/credentials/repr.rs`.)
+const SOURCES: [&str; 7] = [
+    "aws_access_key_id",
+    "role_arn",
+    "web_identity_token_file",
+    "sso_session",
+    "sso_start_url",
+    "credential_process",
+    "login_session",
+];
 /// Credentials are fetched anew when so little is left of them.
 const EARLY: Duration = Duration::from_secs(300);
 
@@ -50,10 +60,19 @@ pub(super) fn complete(builder: AmazonS3Builder) -> Result<AmazonS3Builder, Stor
             "AWS_PROFILE is {name}, but {known} (in ~/.aws/config and ~/.aws/credentials)"
         )));
     }
+    let builder = settings(builder, &profiles);
+    // On machines that have credentials by themselves, a profile often names nothing but a region.
+    if !names_credentials(&profiles) {
+        return Ok(builder);
+    }
     let provider =
         ProfileFileCredentialsProvider::builder().profile_name(profiles.selected_profile()).build();
     let credentials = Arc::new(OfProfile { provider, kept: Mutex::default() });
-    Ok(settings(builder, &profiles).with_credentials(credentials))
+    Ok(builder.with_credentials(credentials))
+}
+
+fn names_credentials(profiles: &ProfileSet) -> bool {
+    SOURCES.iter().any(|source| profiles.get(source).is_some())
 }
 
 /// What the environment does not say and the profile does.
@@ -102,5 +121,31 @@ impl CredentialProvider for OfProfile {
         };
         *kept = Some(credentials);
         Ok(Arc::new(answer))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_profile_that_names_no_credentials_leaves_the_machines_own() {
+        for (profile, names) in [
+            ("region = eu-central-1", false),
+            ("region = eu-central-1\nendpoint_url = http://127.0.0.1:1\nretry_mode = standard", false),
+            ("aws_access_key_id = a\naws_secret_access_key = b", true),
+            ("credential_process = /bin/keys", true),
+            ("role_arn = arn:aws:iam::1:role/a\ncredential_source = Ec2InstanceMetadata", true),
+            ("sso_session = people\nsso_account_id = 1\nsso_role_name = a", true),
+        ] {
+            let config = format!("[default]\n{profile}\n");
+            let files = Fs::from_slice(&[("config", config.as_str()), ("credentials", "")]);
+            let names_files = [("AWS_CONFIG_FILE", "config"), ("AWS_SHARED_CREDENTIALS_FILE", "credentials")];
+            let env = Env::from_slice(&names_files);
+            let loaded = aws_config::profile::load(&files, &env, &Default::default(), None).now_or_never();
+            let profiles = loaded.unwrap().unwrap();
+            assert!(profiles.get_profile("default").is_some(), "{config}");
+            assert_eq!(names_credentials(&profiles), names, "{config}");
+        }
     }
 }
