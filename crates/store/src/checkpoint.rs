@@ -48,6 +48,9 @@ pub enum CheckpointState {
     Unfinished,
     /// The manifest cannot be read, or promises what is not there. Says what.
     Damaged(String),
+    /// It was found damaged and [set aside](Checkpoints::set_aside). What was there stays for a while, for whoever wants to
+    /// know what happened.
+    SetAside,
 }
 
 /// A checkpoint, or what is left of one.
@@ -132,7 +135,7 @@ impl Checkpoints {
                 self.set_aside(step).await?;
                 put().await
             }
-            CheckpointState::Unfinished => put().await,
+            CheckpointState::Unfinished | CheckpointState::SetAside => put().await,
         }
     }
 
@@ -185,7 +188,7 @@ impl Checkpoints {
         let mut newest = Newest::default();
         for CheckpointEntry { step, state, .. } in self.list().await?.into_iter().rev() {
             let reason = match state {
-                CheckpointState::Unfinished => continue,
+                CheckpointState::Unfinished | CheckpointState::SetAside => continue,
                 CheckpointState::Damaged(reason) => reason,
                 CheckpointState::Whole(manifest) => {
                     let verified = if every_byte { self.verify_twice(&manifest).await } else { Ok(()) };
@@ -237,7 +240,7 @@ impl Checkpoints {
         match self.inspect(step, self.files(step).await?).await?.state {
             CheckpointState::Whole(manifest) => Ok(manifest),
             CheckpointState::Damaged(reason) => Err(StoreError::Damaged { place, reason }),
-            CheckpointState::Unfinished => Err(StoreError::NotFound {
+            CheckpointState::Unfinished | CheckpointState::SetAside => Err(StoreError::NotFound {
                 what: "a checkpoint".into(),
                 place,
                 remedy: "`cloze checkpoints ls` shows which there are".into(),
@@ -287,7 +290,7 @@ impl Checkpoints {
     }
 
     /// Takes a damaged checkpoint out of sight, so that its step can be written again. Its parts stay until
-    /// they are written anew or pruned.
+    /// they are written anew, or pruned when there are as many newer checkpoints as are kept.
     ///
     /// # Errors
     /// [`StoreError::Io`].
@@ -356,7 +359,7 @@ impl Checkpoints {
             .await
     }
 
-    /// Copies a checkpoint: parts first, each compared while it streams, then the manifest.
+    /// Copies a checkpoint: parts first, each compared while it streams, then, when what arrived was read back, the manifest.
     ///
     /// # Errors
     /// [`StoreError::Damaged`] names a part that is not as it was written; [`StoreError::Io`].
@@ -371,9 +374,18 @@ impl Checkpoints {
             let mut upload = to.at.upload(&path).await?;
             let mut hash = Xxh3Default::new();
             let mut pieces = std::pin::pin!(self.pieces(&path, part.size));
-            while let Some(piece) = pieces.try_next().await? {
-                hash.update(&piece);
-                upload.write(piece).await?;
+            loop {
+                match pieces.try_next().await {
+                    Ok(Some(piece)) => {
+                        hash.update(&piece);
+                        upload.write(piece).await?;
+                    }
+                    Ok(None) => break,
+                    Err(error) => {
+                        upload.abort().await;
+                        return Err(error);
+                    }
+                }
             }
             let found = part::hex(hash.digest128());
             if found != part.checksum {
@@ -383,6 +395,7 @@ impl Checkpoints {
             }
             upload.finish().await?;
         }
+        to.verify(manifest).await?;
         let path = manifest_path(step);
         retry(&path, || to.at.put(&path, manifest.seal())).await
     }
@@ -411,6 +424,8 @@ impl Checkpoints {
                 Err(StoreError::NotFound { .. }) => CheckpointState::Unfinished,
                 Err(error) => return Err(error),
             }
+        } else if files.contains_key(SET_ASIDE) {
+            CheckpointState::SetAside
         } else {
             CheckpointState::Unfinished
         };

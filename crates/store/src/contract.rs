@@ -2,7 +2,8 @@
 //! the store fails.
 
 mod checkpoints;
-mod faulty;
+pub(crate) mod faulty;
+mod retention;
 mod runs;
 mod services;
 

@@ -45,8 +45,7 @@ impl Location {
     /// [`StoreError::Invalid`] for a URL that no store serves.
     pub fn open(place: &str) -> Result<Self, StoreError> {
         if place.contains("://") {
-            let url = url::Url::parse(place)
-                .map_err(|error| StoreError::Invalid(format!("{place} is not a URL: {error}")))?;
+            let url = service::url(place)?;
             if url.scheme() == "file" {
                 let folder = url.to_file_path().map_err(|()| {
                     StoreError::Invalid(format!("{place} names no folder here; write file:///folder"))
@@ -62,7 +61,7 @@ impl Location {
     fn open_folder(folder: &FsPath, shown: &str) -> Result<Self, StoreError> {
         let store = object_store::local::LocalFileSystem::new().with_fsync(true).with_automatic_cleanup(true);
         let absolute = std::path::absolute(folder).map_err(|error| StoreError::io(shown, error))?;
-        std::fs::create_dir_all(&absolute).map_err(|error| StoreError::io(shown, error))?;
+        make_folder(&absolute).map_err(|error| StoreError::io(shown, error))?;
         let prefix = Path::from_absolute_path(&absolute)
             .map_err(|error| StoreError::Invalid(format!("{shown} cannot be a store: {error}")))?;
         Ok(Location { store: Arc::new(store), prefix, shown: shown.to_owned(), folder: Some(absolute) })
@@ -407,6 +406,19 @@ impl Location {
     }
 }
 
+/// Makes a folder and those above it, so that they are still there after a power cut.
+fn make_folder(folder: &FsPath) -> std::io::Result<()> {
+    let missing: Vec<&FsPath> = folder.ancestors().take_while(|folder| !folder.exists()).collect();
+    std::fs::create_dir_all(folder)?;
+    // Elsewhere a folder cannot be opened as a file.
+    if cfg!(unix) {
+        for parent in missing.into_iter().filter_map(FsPath::parent) {
+            std::fs::File::open(parent)?.sync_all()?;
+        }
+    }
+    Ok(())
+}
+
 /// Whether a file was last written so long ago. A file that is gone was no orphan.
 fn is_idle(path: &FsPath, idle: Duration) -> bool {
     let modified = path.metadata().and_then(|found| found.modified());
@@ -437,7 +449,7 @@ impl Upload {
                 if let Some(writer) = self.writer.take() {
                     writer.abort().await.ok();
                 }
-                return Err(self.at.error(&self.name, error));
+                return Err(self.failed(error));
             }
             writer.put(bytes.split_to(bytes.len().min(CHUNK)));
         }
@@ -450,8 +462,18 @@ impl Upload {
     /// [`StoreError::Io`].
     pub async fn finish(mut self) -> Result<(), StoreError> {
         match self.writer.take() {
-            Some(writer) => writer.finish().await.map(drop).map_err(|error| self.at.error(&self.name, error)),
+            Some(writer) => writer.finish().await.map(drop).map_err(|error| self.failed(error)),
             None => Err(StoreError::io(self.at.place(&self.name), "the upload was given up")),
+        }
+    }
+
+    /// An upload that the store does not know of is over; if the answer was lost that said so, it may even be whole.
+    fn failed(&self, error: object_store::Error) -> StoreError {
+        match self.at.error(&self.name, error) {
+            StoreError::NotFound { place, .. } => {
+                StoreError::io(place, "the store knows nothing of its upload")
+            }
+            other => other,
         }
     }
 

@@ -1,5 +1,7 @@
 //! Trying again when the storage service failed. Knows nothing of what is tried.
 
+use std::hash::{BuildHasher, RandomState};
+use std::sync::LazyLock;
 use std::time::Duration;
 
 use xxhash_rust::xxh3::xxh3_64_with_seed;
@@ -11,7 +13,7 @@ const ATTEMPTS: u64 = 4;
 const FIRST_PAUSE_MS: u64 = 200;
 
 /// Runs `attempt` until it succeeds, fails with something other than [`StoreError::Io`], or has been tried
-/// often enough. `key` spreads the pauses: workers that failed together must not come back together.
+/// often enough. Pauses differ by `key` and by process: workers that failed together must not come back together.
 ///
 /// # Errors
 /// The last error of `attempt`.
@@ -23,7 +25,8 @@ where
     loop {
         match attempt().await {
             Err(StoreError::Io { place, source }) if failed + 1 < ATTEMPTS => {
-                let pause = pause(key, failed);
+                static PROCESS: LazyLock<u64> = LazyLock::new(|| RandomState::new().hash_one(()));
+                let pause = pause(key, *PROCESS, failed);
                 tracing::warn!(place, error = %source, ?pause, "storage failed; trying again");
                 tokio::time::sleep(pause).await;
                 failed += 1;
@@ -34,10 +37,10 @@ where
 }
 
 /// Doubles with every failure, and lies between half of that and all of it.
-fn pause(key: &str, failed: u64) -> Duration {
+fn pause(key: &str, process: u64, failed: u64) -> Duration {
     let longest = FIRST_PAUSE_MS << failed;
     let half = longest / 2;
-    Duration::from_millis(half + xxh3_64_with_seed(key.as_bytes(), failed) % (half + 1))
+    Duration::from_millis(half + xxh3_64_with_seed(key.as_bytes(), process ^ failed) % (half + 1))
 }
 
 #[cfg(test)]
@@ -65,12 +68,15 @@ mod tests {
     }
 
     #[test]
-    fn pauses_grow_and_differ_by_key() {
+    fn pauses_grow_and_differ_by_key_and_process() {
         for failed in 0..3 {
             let longest = Duration::from_millis(FIRST_PAUSE_MS << failed);
-            let pauses: Vec<_> = (0..20).map(|n| pause(&format!("part-{n}"), failed)).collect();
-            assert!(pauses.iter().all(|&pause| pause >= longest / 2 && pause <= longest));
-            assert!(pauses.iter().any(|pause| pause != &pauses[0]));
+            let by_key: Vec<_> = (0..20).map(|n| pause(&format!("part-{n}"), 7, failed)).collect();
+            let by_process: Vec<_> = (0..20).map(|n| pause("part", n << 32, failed)).collect();
+            for pauses in [by_key, by_process] {
+                assert!(pauses.iter().all(|&pause| pause >= longest / 2 && pause <= longest));
+                assert!(pauses.iter().any(|pause| pause != &pauses[0]));
+            }
         }
     }
 }

@@ -13,7 +13,7 @@ pub struct Retention {
     pub every: u64,
     /// So many of the best, by `best_by`.
     pub best: u32,
-    /// The measure of the evaluation: the lowest is the best, or of an accuracy the highest.
+    /// The measure of the evaluation: the lowest is the best, or of an accuracy, a precision or a recall the highest.
     pub best_by: String,
     /// The one of this step.
     pub keep: Option<u64>,
@@ -43,7 +43,8 @@ impl Retention {
         let is_whole = |entry: &&CheckpointEntry| matches!(entry.state, CheckpointState::Whole(_));
         let whole: Vec<u64> = entries.iter().filter(is_whole).map(|entry| entry.step).collect();
         let Some(&newest) = whole.last() else { return Vec::new() };
-        let oldest_kept = whole[whole.len().saturating_sub(self.last.max(1) as usize)];
+        let newer = |step| whole.iter().filter(|&&other| other > step).count();
+        let is_new = |step| newer(step) < self.last.max(1) as usize;
         let best = self.best_of(&whole, measures);
         let stays = |entry: &CheckpointEntry| {
             let step = entry.step;
@@ -53,10 +54,10 @@ impl Retention {
             match entry.state {
                 CheckpointState::Whole(_) => {
                     let milestone = self.every > 0 && step.is_multiple_of(self.every);
-                    step >= oldest_kept || milestone || best.contains(&step)
+                    is_new(step) || milestone || best.contains(&step)
                 }
                 // The newest damaged ones stay for whoever wants to know what happened.
-                CheckpointState::Damaged(_) => step >= oldest_kept,
+                CheckpointState::Damaged(_) | CheckpointState::SetAside => is_new(step),
                 CheckpointState::Unfinished => step >= newest,
             }
         };
@@ -68,7 +69,9 @@ impl Retention {
             .iter()
             .filter_map(|step| {
                 let value = *measures.get(step)?;
-                let cost = if self.best_by.ends_with("accuracy") { -value } else { value };
+                let is_share =
+                    ["accuracy", "precision", "recall"].iter().any(|share| self.best_by.ends_with(share));
+                let cost = if is_share { -value } else { value };
                 // What is no number is no best.
                 (!cost.is_nan()).then_some((cost, *step))
             })

@@ -7,16 +7,16 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 
 use bytes::Bytes;
-use proptest::prelude::*;
 
 use super::faulty::Faulty;
+use super::retention::newest;
 use super::{append, checkpoint, claim, cut, everywhere, flip, parts, path, state};
 use crate::{
-    CheckpointManifest, CheckpointState, Location, PartName, Retention, RunStore, StoreError, Tensor,
-    TensorInfo, TensorSource, Term,
+    CheckpointManifest, CheckpointState, Location, PartName, RunStore, StoreError, Tensor, TensorInfo,
+    TensorSource, Term,
 };
 
-async fn started(run: &RunStore) -> Term {
+pub(super) async fn started(run: &RunStore) -> Term {
     run.claim(&claim("recipe")).await.unwrap()
 }
 
@@ -32,7 +32,7 @@ async fn loaded(run: &RunStore, manifest: &CheckpointManifest) -> Result<Vec<Ten
 }
 
 /// The step that a resumed run would take, and the reasons for passing over others.
-async fn resumed(run: &RunStore) -> (Option<u64>, Vec<String>) {
+pub(super) async fn resumed(run: &RunStore) -> (Option<u64>, Vec<String>) {
     let newest = run.checkpoints().newest_verified().await.unwrap();
     (newest.manifest.map(|m| m.step), newest.skipped.iter().map(ToString::to_string).collect())
 }
@@ -297,74 +297,6 @@ async fn a_damaged_checkpoint_gives_way_to_a_new_one() {
 }
 
 #[tokio::test]
-async fn pruning_leaves_no_trace_of_what_it_deletes() {
-    everywhere(async |run| {
-        let term = started(&run).await;
-        for step in 1..=5 {
-            checkpoint(&run, term, step, 2).await;
-        }
-        parts(&run, term, 6, 2).await;
-        assert_eq!(run.checkpoints().prune(&newest(2, Some(1))).await.unwrap(), [2, 3]);
-        let left = run.location().list("checkpoints").await.unwrap();
-        let steps: BTreeSet<_> = left.iter().map(|(name, _)| name.split('/').nth(1).unwrap()).collect();
-        assert_eq!(steps.len(), 4, "{left:?}");
-        assert_eq!(run.checkpoints().prune(&newest(0, None)).await.unwrap(), [1, 4]);
-        assert_eq!(resumed(&run).await, (Some(5), vec![]));
-    })
-    .await;
-}
-
-fn newest(last: u32, keep: Option<u64>) -> Retention {
-    Retention { last, keep, ..Retention::default() }
-}
-
-#[tokio::test]
-async fn milestones_and_the_best_outlive_the_newest() {
-    everywhere(async |run| {
-        let term = started(&run).await;
-        for (step, loss) in [(1, 3.0), (2, 1.0), (3, 2.0), (4, f64::NAN), (5, 1.0), (6, 9.0), (7, 8.0)] {
-            checkpoint(&run, term, step, 1).await;
-            let measures = [("mlm".to_owned(), loss), ("mlm_accuracy".to_owned(), loss / 10.0)].into();
-            run.put_evaluation(step, &measures).await.unwrap();
-        }
-        let keep = Retention { last: 1, every: 3, best: 2, best_by: "mlm".into(), keep: None };
-        // 3 and 6 are milestones, 2 and 5 the best; of step 4 nothing can be said.
-        assert_eq!(run.checkpoints().doomed(&keep).await.unwrap(), [1, 4]);
-        let accurate = Retention { best_by: "mlm_accuracy".into(), every: 0, ..keep.clone() };
-        assert_eq!(run.checkpoints().doomed(&accurate).await.unwrap(), [1, 2, 3, 4, 5]);
-        assert_eq!(run.checkpoints().prune(&keep).await.unwrap(), [1, 4]);
-        assert!(run.checkpoints().prune(&keep).await.unwrap().is_empty());
-    })
-    .await;
-}
-
-/// Step `n` is unfinished, damaged or whole where `kinds[n]` is 0, 1 or 2.
-async fn check_pruning(kinds: &[i32], last: u32, keep: u64) {
-    let run = RunStore::at(Location::memory());
-    for (step, &kind) in (0..).zip(kinds) {
-        let manifest = parts(&run, Term(1), step, 1).await;
-        if kind > 0 {
-            run.checkpoints().commit(&manifest).await.unwrap();
-        }
-        if kind == 1 {
-            cut(&run, &path(step, &manifest.parts[0].name), 3).await;
-        }
-    }
-    let whole = kinds.iter().filter(|&&kind| kind == 2).count();
-    let kept = whole.min(last.max(1) as usize);
-    let pruned = run.checkpoints().prune(&newest(last, Some(keep))).await.unwrap();
-    for (step, &kind) in (0..).zip(kinds) {
-        let newer = kinds[step as usize + 1..].iter().filter(|&&kind| kind == 2).count();
-        let enough = if kind == 0 { 1 } else { kept };
-        let expected = step != keep && whole > 0 && newer >= enough;
-        assert_eq!(pruned.contains(&step), expected, "step {step} of {kinds:?}");
-    }
-    let left: Vec<u64> = run.checkpoints().list().await.unwrap().iter().map(|entry| entry.step).collect();
-    let expected: Vec<u64> = (0..kinds.len() as u64).filter(|step| !pruned.contains(step)).collect();
-    assert_eq!(left, expected);
-}
-
-#[tokio::test]
 async fn a_copy_is_a_run_of_its_own_and_nothing_damaged_is_copied() {
     everywhere(async |run| {
         let term = started(&run).await;
@@ -387,18 +319,6 @@ async fn a_copy_is_a_run_of_its_own_and_nothing_damaged_is_copied() {
         assert!(matches!(other.identity().await, Err(StoreError::NotFound { .. })), "half a copy is no run");
     })
     .await;
-}
-
-proptest! {
-    #[test]
-    fn pruning_keeps_what_it_should(
-        kinds in prop::collection::vec(0..3, 1..9),
-        last in 0u32..5,
-        keep in 0u64..9,
-    ) {
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
-        runtime.block_on(check_pruning(&kinds, last, keep));
-    }
 }
 
 /// Commits a few checkpoints and prunes, as a coordinator does.
@@ -462,6 +382,36 @@ async fn a_failing_service_is_no_reason_to_take_an_older_checkpoint() {
     assert_eq!(resumed(&run).await, (Some(20), vec![]));
     store.make_parts_unreadable();
     assert!(matches!(run.checkpoints().newest_verified().await, Err(StoreError::Io { .. })));
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_goes_wrong_on_the_way_once_is_no_damage() {
+    let store = Faulty::default();
+    let run = RunStore::at(Location::of(Arc::new(store.clone()), ""));
+    let term = started(&run).await;
+    checkpoint(&run, term, 1, 2).await;
+    checkpoint(&run, term, 2, 2).await;
+    store.corrupt(1);
+    assert_eq!(resumed(&run).await, (Some(2), vec![]));
+    store.corrupt(3);
+    let (step, skipped) = resumed(&run).await;
+    assert!(step == Some(1) && skipped.len() == 1 && skipped[0].contains("checksum"), "{skipped:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_large_part_is_stored_whose_last_answer_is_lost() {
+    let store = Faulty::default();
+    let run = RunStore::at(Location::of(Arc::new(store.clone()), ""));
+    let term = started(&run).await;
+    for (step, lost) in [(1, 0), (2, 1), (3, 3)] {
+        store.lose_uploads(lost);
+        let only = PartName { index: 0, of: 1 };
+        let source = Fading { bytes: 40 << 20, reads: AtomicI64::new(i64::MAX) };
+        let part = run.checkpoints().write_part(step, only, source, true).await.unwrap();
+        let manifest = CheckpointManifest { parts: vec![part], ..parts(&run, term, 9, 1).await };
+        run.checkpoints().commit(&CheckpointManifest { step, ..manifest }).await.unwrap();
+        assert_eq!(resumed(&run).await, (Some(step), vec![]));
+    }
 }
 
 #[tokio::test(start_paused = true)]

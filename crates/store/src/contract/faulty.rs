@@ -5,13 +5,14 @@ use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::sync::{Arc, OnceLock};
 
 use async_trait::async_trait;
+use bytes::Bytes;
 use futures::stream::BoxStream;
 use futures::{StreamExt, TryStreamExt, stream};
 use object_store::memory::InMemory;
 use object_store::path::Path;
 use object_store::{
     CopyOptions, Error, GetOptions, GetResult, GetResultPayload, ListResult, MultipartUpload, ObjectMeta,
-    ObjectStore, PutMultipartOptions, PutOptions, PutPayload, PutResult, Result,
+    ObjectStore, PutMultipartOptions, PutOptions, PutPayload, PutResult, Result, UploadPart,
 };
 
 /// Healthy until it is told otherwise.
@@ -26,6 +27,11 @@ pub struct Faulty {
     parts_unreadable: Arc<AtomicBool>,
     /// Reads of parts whose bytes will break off in the middle.
     broken_off: Arc<AtomicI64>,
+    /// Reads of parts and shards that will have a wrong bit.
+    corrupted: Arc<AtomicI64>,
+    /// Uploads in several requests that will be carried out, and then be unknown, as when the last answer was lost and the
+    /// request is repeated.
+    lost_uploads: Arc<AtomicI64>,
     /// The only objects that listings still show.
     listed: Arc<OnceLock<HashSet<Path>>>,
 }
@@ -38,6 +44,8 @@ impl Default for Faulty {
             lost_answers: Arc::default(),
             parts_unreadable: Arc::default(),
             broken_off: Arc::default(),
+            corrupted: Arc::default(),
+            lost_uploads: Arc::default(),
             listed: Arc::default(),
         }
     }
@@ -68,6 +76,14 @@ impl Faulty {
         self.broken_off.store(reads, Ordering::SeqCst);
     }
 
+    pub fn corrupt(&self, reads: i64) {
+        self.corrupted.store(reads, Ordering::SeqCst);
+    }
+
+    pub fn lose_uploads(&self, uploads: i64) {
+        self.lost_uploads.store(uploads, Ordering::SeqCst);
+    }
+
     /// From now on a listing shows what is there now.
     pub async fn freeze_listings(&self) {
         let now: Vec<_> = self.inner.list(None).map_ok(|meta| meta.location).try_collect().await.unwrap();
@@ -87,14 +103,29 @@ impl Faulty {
     }
 }
 
-/// An answer whose second half is missing, with an error in its place or without a word.
-async fn half(mut found: GetResult, error: bool) -> Result<GetResult> {
+/// The bytes of an answer, and the answer without them.
+async fn taken(mut found: GetResult) -> Result<(Bytes, GetResult)> {
     let nothing = GetResultPayload::Stream(stream::empty().boxed());
     let (range, meta) = (found.range.clone(), found.meta.clone());
     let payload = std::mem::replace(&mut found.payload, nothing);
     let bytes =
         GetResult { payload, range, meta, attributes: Default::default(), extensions: Default::default() };
-    let bytes = bytes.bytes().await?;
+    Ok((bytes.bytes().await?, found))
+}
+
+/// An answer with a wrong bit.
+async fn corrupted(found: GetResult) -> Result<GetResult> {
+    let (bytes, mut found) = taken(found).await?;
+    let mut bytes = bytes.to_vec();
+    let middle = bytes.len() / 2;
+    bytes[middle] ^= 1;
+    found.payload = GetResultPayload::Stream(stream::iter([Ok(bytes.into())]).boxed());
+    Ok(found)
+}
+
+/// An answer whose second half is missing, with an error in its place or without a word.
+async fn half(found: GetResult, error: bool) -> Result<GetResult> {
+    let (bytes, mut found) = taken(found).await?;
     let first = stream::iter([Ok(bytes.slice(..bytes.len() / 2))]);
     found.payload = match error {
         true => GetResultPayload::Stream(first.chain(stream::iter([Err(failure())])).boxed()),
@@ -123,7 +154,8 @@ impl ObjectStore for Faulty {
         options: PutMultipartOptions,
     ) -> Result<Box<dyn MultipartUpload>> {
         self.may_write()?;
-        self.inner.put_multipart_opts(path, options).await
+        let inner = self.inner.put_multipart_opts(path, options).await?;
+        Ok(Box::new(Uploading { inner, lost: self.lost_uploads.clone() }))
     }
 
     async fn get_opts(&self, path: &Path, options: GetOptions) -> Result<GetResult> {
@@ -131,12 +163,17 @@ impl ObjectStore for Faulty {
         if self.parts_unreadable.load(Ordering::SeqCst) && path.as_ref().ends_with(".safetensors") {
             return Err(failure());
         }
+        let head = options.head;
         let found = self.inner.get_opts(path, options).await?;
         if path.as_ref().ends_with(".safetensors") {
             let left = self.broken_off.fetch_sub(1, Ordering::SeqCst);
             if left > 0 {
                 return half(found, left % 2 == 0).await;
             }
+        }
+        let checked = [".safetensors", ".parquet"].iter().any(|ending| path.as_ref().ends_with(ending));
+        if checked && !head && self.corrupted.fetch_sub(1, Ordering::SeqCst) > 0 {
+            return corrupted(found).await;
         }
         Ok(found)
     }
@@ -170,5 +207,34 @@ impl ObjectStore for Faulty {
     async fn copy_opts(&self, from: &Path, to: &Path, options: CopyOptions) -> Result<()> {
         self.may_write()?;
         self.inner.copy_opts(from, to, options).await
+    }
+}
+
+/// An upload in several requests.
+#[derive(Debug)]
+struct Uploading {
+    inner: Box<dyn MultipartUpload>,
+    lost: Arc<AtomicI64>,
+}
+
+#[async_trait]
+impl MultipartUpload for Uploading {
+    fn put_part(&mut self, part: PutPayload) -> UploadPart {
+        self.inner.put_part(part)
+    }
+
+    async fn complete(&mut self) -> Result<PutResult> {
+        let done = self.inner.complete().await;
+        if self.lost.fetch_sub(1, Ordering::SeqCst) > 0 {
+            return Err(Error::NotFound {
+                path: "an upload".into(),
+                source: "there is no such upload".into(),
+            });
+        }
+        done
+    }
+
+    async fn abort(&mut self) -> Result<()> {
+        self.inner.abort().await
     }
 }

@@ -11,7 +11,7 @@ use super::MANIFEST;
 use super::manifest::{File, Manifest, Source};
 use super::shard::{Elsewhere, ShardFile, checked, missing_part};
 use crate::retry::retry;
-use crate::{BlockCache, Location, StoreError};
+use crate::{BlockCache, Location, StoreError, service};
 
 /// A prepared dataset. Clones share what was read of it.
 #[derive(Clone, Debug)]
@@ -28,6 +28,8 @@ struct Inner {
     blocks: Vec<(usize, usize)>,
     tokens: Vec<ShardFile>,
     docs: Vec<ShardFile>,
+    /// Other places with the same dataset.
+    replicas: Vec<Location>,
 }
 
 impl Dataset {
@@ -54,6 +56,11 @@ impl Dataset {
     /// As [`Dataset::open`], and [`Dataset::weighted`].
     pub async fn of_run(data: &plan::Data) -> Result<Self, StoreError> {
         let places: Vec<&String> = std::iter::once(&data.dataset).chain(&data.replicas).collect();
+        // Before any of them is named in a message.
+        places
+            .iter()
+            .filter(|place| place.contains("://"))
+            .try_for_each(|place| service::url(place).map(drop))?;
         let mut opened = Self::open(places[0]).await;
         for replica in &places[1..] {
             let Err(error) = &opened else { break };
@@ -76,12 +83,12 @@ impl Dataset {
         dataset.with(&elsewhere).weighted(&data.weights)
     }
 
-    fn with(self, elsewhere: &Elsewhere) -> Self {
-        let Inner { at, manifest, blocks, tokens, docs } = &*self.inner;
+    pub(super) fn with(self, elsewhere: &Elsewhere) -> Self {
+        let Inner { at, manifest, blocks, tokens, docs, .. } = &*self.inner;
         let with = |files: &[ShardFile]| files.iter().map(|file| file.with(elsewhere.clone())).collect();
         let (tokens, docs) = (with(tokens), with(docs));
-        let inner =
-            Inner { at: at.clone(), manifest: manifest.clone(), blocks: blocks.clone(), tokens, docs };
+        let (at, manifest, blocks) = (at.clone(), manifest.clone(), blocks.clone());
+        let inner = Inner { at, manifest, blocks, tokens, docs, replicas: elsewhere.replicas.clone() };
         Dataset { inner: Arc::new(inner), weights: self.weights }
     }
 
@@ -102,7 +109,7 @@ impl Dataset {
         let open =
             |files: &[File]| files.iter().map(|file| ShardFile::new(at.clone(), file.clone())).collect();
         let (tokens, docs) = (open(&manifest.shards), open(&manifest.docs));
-        let inner = Inner { at, manifest, blocks, tokens, docs };
+        let inner = Inner { at, manifest, blocks, tokens, docs, replicas: Vec::new() };
         Ok(Dataset { inner: Arc::new(inner), weights: Weights::default() })
     }
 
@@ -184,11 +191,22 @@ impl Dataset {
     /// # Errors
     /// [`StoreError::NotFound`], [`StoreError::Damaged`], [`StoreError::Io`].
     pub async fn tokenizer_json(&self) -> Result<Bytes, StoreError> {
-        let Inner { at, manifest, .. } = &*self.inner;
+        let Inner { at, manifest, replicas, .. } = &*self.inner;
         let name = &manifest.tokenizer.file;
-        let bytes = retry(name, || at.get(name)).await.map_err(missing_part)?;
-        checked(&bytes, &manifest.tokenizer.hash, || at.place(name))?;
-        Ok(bytes)
+        let read = async |at: &Location| {
+            let bytes = retry(name, || at.get(name)).await.map_err(missing_part)?;
+            checked(&bytes, &manifest.tokenizer.hash, || at.place(name))?;
+            Ok::<_, StoreError>(bytes)
+        };
+        let first = read(at).await;
+        let Err(error) = &first else { return first };
+        for replica in replicas {
+            if let Ok(found) = read(replica).await {
+                tracing::warn!(%error, replica = replica.place(""), "the tokenizer is read from a replica");
+                return Ok(found);
+            }
+        }
+        first
     }
 
     /// The tokenizer.

@@ -1,9 +1,13 @@
 //! A small dataset, written and read back, whole and damaged.
 
+use std::sync::Arc;
+
 use corpus::{DocRow, PackFormat, PackSpec, TokenRow, Tokenizer, train_byte_level_bpe};
 
+use super::shard::Elsewhere;
 use super::*;
-use crate::{Location, StoreError};
+use crate::contract::faulty::Faulty;
+use crate::{BlockCache, Location, StoreError};
 
 fn tokenizer() -> Tokenizer {
     train_byte_level_bpe(["the cat sat on the mat, and the cat sat on the hat."], 300).unwrap()
@@ -206,6 +210,76 @@ async fn every_flipped_byte_of_a_block_is_noticed_and_named() {
     assert!(matches!(dataset.sentence_lens(before + 2).await, Err(StoreError::Damaged { .. })));
     assert!(matches!(dataset.documents(0).await, Err(StoreError::Damaged { .. })));
     assert!(matches!(dataset.tokenizer().await, Err(StoreError::Damaged { .. })));
+}
+
+#[tokio::test]
+async fn a_block_that_goes_wrong_on_the_way_is_read_again() {
+    let store = Faulty::default();
+    let at = Location::of(Arc::new(store.clone()), "");
+    write(&at).await.unwrap();
+    let expected = blocks(&open(&at).await.unwrap()).await.unwrap();
+    for wrong in [1, 2] {
+        let dataset = open(&at).await.unwrap();
+        store.corrupt(wrong);
+        match blocks(&dataset).await {
+            Ok(found) if wrong == 1 => assert_eq!(found, expected),
+            Err(StoreError::Damaged { reason, .. }) if wrong == 2 => assert!(reason.contains("checksum")),
+            other => panic!("{wrong} wrong: {other:?}"),
+        }
+    }
+}
+
+#[tokio::test]
+async fn what_was_read_once_is_in_the_cache_and_damage_there_does_no_harm() {
+    let (at, folder) = (Location::memory(), tempfile::tempdir().unwrap());
+    write(&at).await.unwrap();
+    let cached = async || {
+        let cache = Some(BlockCache::open(folder.path(), 1 << 30).unwrap());
+        open(&at).await.unwrap().with(&Elsewhere { cache, ..Elsewhere::default() })
+    };
+    let expected = blocks(&cached().await).await.unwrap();
+    let damage = || {
+        for entry in std::fs::read_dir(folder.path()).unwrap() {
+            let path = entry.unwrap().path();
+            let mut bytes = std::fs::read(&path).unwrap();
+            bytes[0] ^= 1;
+            std::fs::write(path, bytes).unwrap();
+        }
+    };
+    damage();
+    assert_eq!(blocks(&cached().await).await.unwrap(), expected, "read where it is whole");
+    for (name, _) in at.list("tokens").await.unwrap() {
+        at.delete(&name).await.unwrap();
+    }
+    assert_eq!(blocks(&cached().await).await.unwrap(), expected, "all of it is here now");
+    damage();
+    assert!(matches!(blocks(&cached().await).await, Err(StoreError::NotFound { .. })));
+}
+
+#[tokio::test]
+async fn a_tokenizer_that_is_damaged_or_gone_is_read_from_a_replica() {
+    let (at, replica) = (Location::memory(), Location::memory());
+    for place in [&at, &replica] {
+        write(place).await.unwrap();
+    }
+    let elsewhere = Elsewhere { replicas: vec![replica], cache: None };
+    let with = async || open(&at).await.unwrap().with(&elsewhere);
+    let expected = with().await.tokenizer_json().await.unwrap();
+    let name = open(&at).await.unwrap().manifest().tokenizer.file.clone();
+    flip(&at, &name, 5).await;
+    assert_eq!(with().await.tokenizer_json().await.unwrap(), expected);
+    at.delete(&name).await.unwrap();
+    assert_eq!(with().await.tokenizer_json().await.unwrap(), expected);
+    assert!(matches!(open(&at).await.unwrap().tokenizer_json().await, Err(StoreError::NotFound { .. })));
+}
+
+/// The ids of all blocks.
+async fn blocks(dataset: &Dataset) -> Result<Vec<Vec<u32>>, StoreError> {
+    let mut ids = Vec::new();
+    for block in 0..dataset.blocks() {
+        ids.push(dataset.block(block).await?.ids().to_vec());
+    }
+    Ok(ids)
 }
 
 #[tokio::test]
