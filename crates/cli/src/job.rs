@@ -75,6 +75,9 @@ pub async fn check(source: Source) -> Result<Checked, Failure> {
     if let Some(place) = &plan.model.init_from {
         init::check(place, &plan, recipes[0].as_ref(), &dataset).await?;
     }
+    if let Some(reason) = plan.checkpoint.best_by.as_deref().and_then(|by| unmeasured(by, &*recipes[0])) {
+        return Err(Failure::bad_input(format!("{name}: checkpoint.best_by {reason}")));
+    }
     if let Some(evaluation) = &plan.evaluation {
         let held_out = Dataset::open(&evaluation.dataset).await?;
         if held_out.tokens() == 0 {
@@ -93,6 +96,14 @@ pub async fn check(source: Source) -> Result<Checked, Failure> {
         }
     }
     Ok(Checked { plan, recipes, dataset })
+}
+
+/// Why held-out samples never say which checkpoint is the best by this.
+fn unmeasured(by: &str, recipe: &dyn Recipe) -> Option<String> {
+    let terms = recipe.terms().into_iter().map(|term| term.name);
+    let known: Vec<&str> = std::iter::once("loss").chain(terms).chain(recipe.ratios()).collect();
+    (!known.contains(&by))
+        .then(|| format!("is `{by}`, which nothing measures; known are {}", known.join(", ")))
 }
 
 /// Whether two phases train the same tensors to answer the same questions.

@@ -3,6 +3,7 @@
 use std::fs;
 use std::path::PathBuf;
 
+use serde_json::Value;
 use tests::{RECIPE, Workplace};
 
 #[test]
@@ -20,6 +21,14 @@ fn a_mistyped_key_is_answered_with_the_nearest_right_one() {
     place
         .cloze(&["train", "run.toml", "--set", "train.step=3"])
         .expect_failure(2, &["--set train.step=3", "did you mean `steps`?"]);
+    place
+        .cloze(&["train", "run.toml", "--set", "checkpoint.best_by=mlm_acuracy"])
+        .expect_failure(2, &["checkpoint.best_by is `mlm_acuracy`", "mlm_accuracy"]);
+    let secret =
+        ["--set", "data.dataset=nowhere", "--set", r#"data.replicas=["https://joe:hunter2@host/data"]"#];
+    let refused = place.cloze(&[&["train", "run.toml"], &secret[..]].concat());
+    assert!(refused.code == 2 && refused.err.contains("credentials in the environment"), "{}", refused.err);
+    assert!(!(refused.out + &refused.err).contains("hunter2"), "a password is repeated");
     place.cloze(&["train", "absent.toml"]).expect_failure(2, &["absent.toml"]);
     let corpus = fs::read_to_string(place.path("corpus.toml")).unwrap();
     place.write("wrong-corpus.toml", &corpus.replace("chunk_bytes", "chunk_byte"));
@@ -96,6 +105,14 @@ fn a_record_that_was_changed_is_found_and_placed() {
     assert_eq!(place.verified("honest")["steps"], 20);
     let said = place.cloze(&["verify", "runs/honest"]).expect_success().out;
     assert!(said.contains("20 of 20 steps, each once and in order"), "{said}");
+    let kept = tests::files_below(&place.path("runs/honest/metrics"));
+    let kept = kept.values().map(|file| String::from_utf8_lossy(file)).collect::<String>();
+    let kept: Vec<Value> = kept.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect();
+    let steps = kept.iter().filter(|line| line["kind"] == "step");
+    let steps: Vec<u64> = steps.map(|step| step["step"].as_u64().expect("a number")).collect();
+    assert_eq!(steps, (1..=20).collect::<Vec<_>>());
+    assert!(kept.iter().all(|line| line["time"].as_f64() > Some(1.7e9)), "{kept:?}");
+    assert!(kept.iter().any(|line| line["kind"] == "checkpointed" && line["step"] == 20), "{kept:?}");
 
     let ledger = place.path("runs/honest/ledger");
     let mut segments: Vec<PathBuf> =

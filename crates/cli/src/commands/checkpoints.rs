@@ -70,6 +70,8 @@ struct PruneArguments {
 
 /// What lies about unfinished for so long belongs to nobody.
 const ORPHAN: Duration = Duration::from_secs(3_600);
+/// What became of a checkpoint that a coordinator passed over.
+const SET_ASIDE: &str = "set aside: it was found damaged";
 
 /// Runs the command.
 pub async fn run(arguments: Arguments) -> Result<(), Failure> {
@@ -150,6 +152,7 @@ async fn verify(place: &str, as_json: bool) -> Result<(), Failure> {
                 Err(error) => ("damaged", error.to_string()),
             },
             CheckpointState::Unfinished => ("unfinished", "unfinished".to_owned()),
+            CheckpointState::SetAside => ("set aside", SET_ASIDE.to_owned()),
             CheckpointState::Damaged(reason) => ("damaged", reason.clone()),
         };
         damaged += usize::from(state == "damaged");
@@ -170,6 +173,7 @@ fn line(entry: &CheckpointEntry) -> String {
             format!("whole, {} parts{}", manifest.parts.len(), loss(manifest.loss))
         }
         CheckpointState::Unfinished => "unfinished".to_owned(),
+        CheckpointState::SetAside => SET_ASIDE.to_owned(),
         CheckpointState::Damaged(reason) => format!("damaged: {reason}"),
     };
     format!("step {:>8}  {:>15} bytes  {state}", entry.step, thousands(entry.size as f64))
@@ -183,6 +187,7 @@ fn as_json(entry: &CheckpointEntry) -> Value {
     let (state, detail) = match &entry.state {
         CheckpointState::Whole(manifest) => ("whole", json!(manifest.state_digest)),
         CheckpointState::Unfinished => ("unfinished", json!(null)),
+        CheckpointState::SetAside => ("set aside", json!(null)),
         CheckpointState::Damaged(reason) => ("damaged", json!(reason)),
     };
     json!({"step": entry.step, "bytes": entry.size, "state": state, "detail": detail})

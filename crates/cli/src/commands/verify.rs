@@ -4,7 +4,7 @@ use clap::Args;
 use ledger::{Audited, Body, Finding, Segment};
 use plan::{Batches, RunPlan};
 use serde_json::json;
-use store::{CheckpointState, RunStore, StoreError};
+use store::{CheckpointManifest, CheckpointState, Claim, RunStore, StoreError};
 
 use crate::commands::checkpoints::open;
 use crate::failure::Failure;
@@ -24,7 +24,7 @@ pub async fn run(arguments: Arguments) -> Result<(), Failure> {
     let place = &arguments.run;
     let run = open(place).await?;
     let plan = RunPlan::parse("plan.toml", &run.plan().await?, &[])?;
-    let (checkpoints, damaged) = checkpoints(&run).await?;
+    let (checkpoints, damaged) = checkpoints(&run, &plan).await?;
     let body = |segment: store::Segment| {
         let store::Segment { term, chain, summary, text, .. } = segment;
         Body { term: term.0, chain, summary, text }
@@ -55,14 +55,16 @@ async fn another_plan(run: &RunStore, plan: &RunPlan) -> Result<Option<Finding>,
 
 /// The checkpoints that can be seen, with the heads of the ledger that they name; and those whose bytes are not what was
 /// written.
-async fn checkpoints(run: &RunStore) -> Result<(Vec<(u64, String)>, Vec<Finding>), Failure> {
-    let checkpoints = run.checkpoints();
+async fn checkpoints(run: &RunStore, plan: &RunPlan) -> Result<(Vec<(u64, String)>, Vec<Finding>), Failure> {
+    let (checkpoints, identity) = (run.checkpoints(), run.identity().await?);
     let (mut seen, mut damaged) = (Vec::new(), Vec::new());
     for entry in checkpoints.list().await? {
         let place = format!("checkpoint of step {}", entry.step);
         match &entry.state {
             CheckpointState::Whole(manifest) => {
                 seen.push((entry.step, manifest.ledger_head.clone()));
+                let others = of_another_run(manifest, &identity, plan);
+                damaged.extend(others.into_iter().map(|what| Finding { place: place.clone(), what }));
                 match checkpoints.verify(manifest).await {
                     Ok(()) => {}
                     // A service that fails says nothing of what is stored there.
@@ -71,10 +73,33 @@ async fn checkpoints(run: &RunStore) -> Result<(Vec<(u64, String)>, Vec<Finding>
                 }
             }
             CheckpointState::Damaged(reason) => damaged.push(Finding { place, what: reason.clone() }),
-            CheckpointState::Unfinished => {}
+            CheckpointState::Unfinished | CheckpointState::SetAside => {}
         }
     }
     Ok((seen, damaged))
+}
+
+/// What a checkpoint says of its run that is not so.
+fn of_another_run(manifest: &CheckpointManifest, identity: &Claim, plan: &RunPlan) -> Vec<String> {
+    let text = |number: u64| number.to_string();
+    let position = plan.step_micro_batches(manifest.step).first;
+    // Another plan has its own finding. The first versions wrote no seed.
+    let (seed, position) = match plan.recipe_hash() == identity.recipe_hash {
+        true if manifest.seed == 0 => (0, position),
+        true => (plan.run.seed, position),
+        false => (manifest.seed, manifest.micro_batches),
+    };
+    [
+        ("recipe hash", manifest.recipe_hash.clone(), identity.recipe_hash.clone()),
+        ("dataset hash", manifest.dataset_hash.clone(), identity.dataset_hash.clone()),
+        ("tokenizer hash", manifest.tokenizer_hash.clone(), identity.tokenizer_hash.clone()),
+        ("seed", text(manifest.seed), text(seed)),
+        ("position in the data", text(manifest.micro_batches), text(position)),
+    ]
+    .into_iter()
+    .filter(|(_, found, of_run)| found != of_run)
+    .map(|(name, found, of_run)| format!("its {name} is {found}, the run's {of_run}"))
+    .collect()
 }
 
 fn show(audited: &Audited, checkpoints: &[(u64, String)], steps: u64) {

@@ -103,6 +103,7 @@ async fn chosen(
         }
         let reason = match entry.state {
             CheckpointState::Unfinished => "it is unfinished".to_owned(),
+            CheckpointState::SetAside => "it was found damaged, and set aside".to_owned(),
             CheckpointState::Damaged(reason) => reason,
             CheckpointState::Whole(manifest) => match up_to(record, &manifest.ledger_head) {
                 None => "no undamaged record leads to it".to_owned(),
