@@ -9,15 +9,17 @@ use futures::future::try_join_all;
 use plan::{EpochOrder, SampleRef};
 use store::PackedBlock;
 use tokio::runtime::Handle;
-use tokio::sync::OnceCell;
+use tokio::sync::{OnceCell, Semaphore};
 
 use crate::FeedError;
 use crate::stage::Stage;
 
-/// Decoded blocks are kept up to this many bytes, or this share of the machine's memory if that is more. A worker's lanes
-/// times the window should fit.
+/// Decoded blocks are kept up to this many bytes, or this share of the machine's memory if that is more: it may have a worker
+/// for each of eight devices, with held-out samples besides. A worker's lanes times the window should fit.
 const CACHE_BYTES: usize = 2 << 30;
-const CACHE_SHARE: usize = 8;
+const CACHE_SHARE: usize = 32;
+/// Blocks that are read at a time, whoever wants them: those under way count for no limit of memory.
+const READS: usize = 32;
 /// Blocks that were thrown away and are remembered, and how many of them may be read again before somebody is told.
 const THROWN_AWAY: usize = 1 << 16;
 const READ_AGAIN: u32 = 64;
@@ -35,6 +37,7 @@ pub struct Samples {
     pub(crate) stages: Vec<Arc<Stage>>,
     runtime: Handle,
     cache: Arc<Mutex<Cache>>,
+    reads: Arc<Semaphore>,
 }
 
 #[derive(Default)]
@@ -57,7 +60,8 @@ impl Samples {
     pub fn new(stages: Vec<Stage>, runtime: Handle) -> Self {
         let limit = CACHE_BYTES.max(machine_memory() / CACHE_SHARE);
         let cache = Arc::new(Mutex::new(Cache { limit, ..Cache::default() }));
-        Samples { stages: stages.into_iter().map(Arc::new).collect(), runtime, cache }
+        let (stages, reads) = (stages.into_iter().map(Arc::new).collect(), Arc::new(Semaphore::new(READS)));
+        Samples { stages, runtime, cache, reads }
     }
 
     /// Micro-batch `index` of a stage. Blocks on storage if its blocks are not cached.
@@ -116,10 +120,12 @@ impl Samples {
         &self,
         key: Key,
     ) -> impl Future<Output = Result<(u32, Arc<PackedBlock>), FeedError>> + Send + use<> {
-        let ((stage, variant, number), cache) = (key, self.cache.clone());
+        let ((stage, variant, number), cache, reads) = (key, self.cache.clone(), self.reads.clone());
         let (stage, slot) = (self.stages[stage].clone(), lock(&cache).slot(key));
         async move {
             let read = async || {
+                // In the order in which they were asked for.
+                let _turn = reads.acquire().await.map_err(|_| FeedError::Broken)?;
                 let block = stage.dataset.block(number as usize).await?;
                 // Packing takes milliseconds, and others want this thread.
                 let packing = tokio::task::spawn_blocking(move || stage.pack(variant, number, block));
