@@ -337,6 +337,25 @@ mod tests {
     }
 
     #[test]
+    fn while_storage_is_slower_than_the_interval_checkpoints_are_left_out_and_it_is_said() {
+        let mut ledger = run(1);
+        let skipped = |commands: &[Command]| {
+            commands
+                .iter()
+                .any(|command| matches!(command, Command::Notice(text) if text.contains("storage is slower")))
+        };
+        // That of step 1 is on its way.
+        let said = ledger.handle(2, ready(1));
+        assert!(skipped(&said) && checkpoints(&said).is_empty(), "{said:?}");
+        ledger.handle(3, stored(1));
+        let said = ledger.handle(4, ready(2));
+        assert!(skipped(&said) && checkpoints(&said).is_empty(), "its manifest is not there yet: {said:?}");
+        ledger.handle(5, Event::CheckpointStored { step: 1 });
+        let said = ledger.handle(6, ready(3));
+        assert!(!skipped(&said) && checkpoints(&said) == [4], "{said:?}");
+    }
+
+    #[test]
     fn a_run_that_stands_still_tries_a_refused_checkpoint_again_and_again_but_not_at_once() {
         let mut ledger = run(100);
         ledger.handle(2, Event::Pause { reason: "lunch".into() });
