@@ -46,8 +46,9 @@ const STEPS: [Steps; 2] = [
     // What large batches are about: a step takes longer than a checkpoint takes to S3, so that everything is stored before
     // the weights change. First, since its speed is what a step's share is measured by.
     Steps { kind: "long", count: 3, every: 2, batch: 256 },
-    // One micro-batch: the weights change long before anything is stored, and the state has to be copied.
-    Steps { kind: "short", count: 8, every: 3, batch: 8 },
+    // One micro-batch: the weights change long before anything is stored, and the state has to be copied. The first steps
+    // are over when the first checkpoint begins: until then, what training itself takes still grows.
+    Steps { kind: "short", count: 11, every: 5, batch: 8 },
 ];
 /// The step that a checkpoint is set against: 256 sequences of 512 tokens.
 const STEP_TOKENS: f64 = 256.0 * 512.0;
