@@ -19,6 +19,9 @@ pub struct CheckpointArgs {
     /// Only the smaller model
     #[arg(long)]
     quick: bool,
+    /// Only steps of this kind
+    #[arg(long, value_name = "KIND", value_parser = STEPS.map(|steps| steps.kind))]
+    only: Option<String>,
     /// Also write what was measured as JSON
     #[arg(long, value_name = "FILE")]
     out: Option<PathBuf>,
@@ -33,12 +36,12 @@ const MODELS: [Model; 2] = [
     Model {
         name: "110M",
         settings: ["model.layers=15", "model.hidden=768", "model.heads=12", "model.feed_forward=3072"],
-        repeat: 2,
+        repeats: [2, 2],
     },
     Model {
         name: "340M",
         settings: ["model.layers=27", "model.hidden=1024", "model.heads=16", "model.feed_forward=4096"],
-        repeat: 1,
+        repeats: [1, 2],
     },
 ];
 /// The kinds of runs.
@@ -87,8 +90,9 @@ pub fn run(root: &Path, arguments: &CheckpointArgs) -> Outcome<()> {
     };
     for model in &MODELS[..if arguments.quick { 1 } else { MODELS.len() }] {
         let (mut step, mut bytes) = (f64::NAN, 0);
-        for steps in &STEPS {
-            let repeat = |run| (0..model.repeat).map(|_| place.watched(model, &run)).collect::<Outcome<_>>();
+        let wanted = |steps: &Steps| arguments.only.as_ref().is_none_or(|only| only == steps.kind);
+        for (steps, repeats) in STEPS.iter().zip(model.repeats).filter(|(steps, _)| wanted(steps)) {
+            let repeat = |run| (0..repeats).map(|_| place.watched(model, &run)).collect::<Outcome<_>>();
             let without: Vec<Watched> = repeat(Run { every: steps.count + 1, ..steps.to("local") })?;
             if step.is_nan() {
                 step = STEP_TOKENS / without.iter().map(|run| run.tokens_per_second).fold(0.0, f64::max);
@@ -213,8 +217,9 @@ fn speaks_s3(command: &mut Command, url: &str) {
 struct Model {
     name: &'static str,
     settings: [&'static str; 4],
-    /// Runs of the same kind. They differ in memory by some percent of the smaller state, and by less of the larger one.
-    repeat: usize,
+    /// Runs of each kind of [`STEPS`]. They differ in memory by some percent of the smaller state, and by less of the larger
+    /// one, whose long steps take most of the time.
+    repeats: [usize; STEPS.len()],
 }
 
 /// A kind of runs.
