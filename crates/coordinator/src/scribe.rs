@@ -208,7 +208,11 @@ impl Scribe {
             Err(error) => Err(error),
         };
         if let Err(error) = done {
-            self.complain(&error).await;
+            tracing::error!(step, %error, "a checkpoint could not be made");
+            // An earlier term may have committed the step with another state: that is not the end of this one.
+            if let Err(over @ StoreError::Fenced { .. }) = self.run.check_term(self.term).await {
+                self.complain(&over).await;
+            }
             let _ = self.events.send(Event::CheckpointFailed { step, reason: error.to_string() }).await;
             // Whoever has taken over may want to keep other ones.
             return;
@@ -249,10 +253,7 @@ impl Scribe {
 
     async fn complain(&self, error: &StoreError) {
         tracing::error!(%error, "the run's state could not be written");
-        // A step may be committed with another state by an earlier term: that is not the end of this one.
-        if matches!(error, StoreError::Fenced { .. })
-            && let Err(StoreError::Fenced { .. }) = self.run.check_term(self.term).await
-        {
+        if let StoreError::Fenced { .. } = error {
             let reason = format!("another coordinator has taken over this run: {error}");
             let _ = self.events.send(Event::TakenOver { reason }).await;
         }

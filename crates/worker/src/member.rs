@@ -399,9 +399,9 @@ impl Member {
             self.say(worker_message::Kind::PartFailed(v1::PartFailed { step, reason }));
             return Ok(());
         }
+        let begun = Instant::now();
         // A coordinator that asks for another part does not wait for the one before any more: it may not even know of it,
         // after the session was lost. Two at a time would be two copies of the state.
-        let begun = Instant::now();
         if let Some(before) = self.storing.take() {
             before.abort();
             let _ended = self.runtime.block_on(before);

@@ -155,3 +155,51 @@ fn as_json(audited: &Audited, checkpoints: &[(u64, String)]) -> serde_json::Valu
         "stretches": stretches.collect::<Vec<_>>(), "findings": findings.collect::<Vec<_>>(),
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use store::Term;
+
+    use super::*;
+
+    #[test]
+    fn a_checkpoint_that_says_something_else_of_its_run_is_found_and_it_is_said_what() {
+        let text = include_str!("../../../../configs/roberta/demo.toml");
+        let plan = RunPlan::parse("demo.toml", text, &[]).unwrap();
+        let identity = Claim {
+            name: "run".into(),
+            recipe_hash: plan.recipe_hash(),
+            dataset_hash: "data".into(),
+            tokenizer_hash: "words".into(),
+            version: "1".into(),
+        };
+        let right = CheckpointManifest {
+            version: CheckpointManifest::FORMAT,
+            step: 10,
+            micro_batches: plan.step_micro_batches(10).first,
+            term: Term(1),
+            recipe_hash: identity.recipe_hash.clone(),
+            seed: plan.run.seed,
+            dataset_hash: "data".into(),
+            tokenizer_hash: "words".into(),
+            ledger_head: String::new(),
+            segments: 0,
+            state_digest: String::new(),
+            loss: None,
+            parts: Vec::new(),
+            created_by: "1".into(),
+        };
+        let said = |manifest: &CheckpointManifest| of_another_run(manifest, &identity, &plan);
+        assert_eq!(said(&right), [""; 0]);
+        for (wrong, named) in [
+            (CheckpointManifest { recipe_hash: "other".into(), ..right.clone() }, "recipe hash"),
+            (CheckpointManifest { dataset_hash: "other".into(), ..right.clone() }, "dataset hash"),
+            (CheckpointManifest { tokenizer_hash: "other".into(), ..right.clone() }, "tokenizer hash"),
+            (CheckpointManifest { seed: right.seed + 1, ..right.clone() }, "seed"),
+            (CheckpointManifest { micro_batches: 1, ..right.clone() }, "position in the data"),
+        ] {
+            let findings = said(&wrong);
+            assert!(findings.len() == 1 && findings[0].contains(named), "{named}: {findings:?}");
+        }
+    }
+}

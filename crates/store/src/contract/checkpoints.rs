@@ -3,8 +3,8 @@
 
 use std::collections::BTreeSet;
 use std::ops::Range;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::{Arc, Mutex, mpsc};
 
 use bytes::Bytes;
 
@@ -109,6 +109,44 @@ async fn a_part_whose_tensors_go_away_meanwhile_leaves_nothing() {
         }
     })
     .await;
+}
+
+/// A tensor that tells of every read, and is read when it is allowed.
+struct Watched {
+    reads: mpsc::Sender<usize>,
+    allowed: Mutex<mpsc::Receiver<()>>,
+}
+
+impl TensorSource for Watched {
+    fn tensors(&self) -> Vec<TensorInfo> {
+        vec![TensorInfo { name: "w".into(), shape: vec![10 << 20], bytes: 40 << 20 }]
+    }
+
+    fn read(&self, _: usize, range: Range<usize>) -> Result<Bytes, String> {
+        self.reads.send(range.start).map_err(|error| error.to_string())?;
+        self.allowed.lock().unwrap().recv().map_err(|error| error.to_string())?;
+        Ok(vec![7; range.len()].into())
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_part_whose_upload_was_given_up_is_not_hashed_to_its_end() {
+    let run = RunStore::at(Location::memory());
+    started(&run).await;
+    let ((reads, read), (allow, allowed)) = (mpsc::channel(), mpsc::channel());
+    let (source, checkpoints) = (Watched { reads, allowed: Mutex::new(allowed) }, run.checkpoints());
+    let only = PartName { index: 0, of: 1 };
+    let storing = tokio::spawn(async move { checkpoints.write_part(3, only, source, true).await });
+    (0..3).for_each(|_| allow.send(()).unwrap());
+    let first: Vec<usize> = (0..4).map(|_| read.recv().unwrap()).collect();
+    assert_eq!(first, [0, 1 << 20, 2 << 20, 3 << 20]);
+    storing.abort();
+    assert!(storing.await.unwrap_err().is_cancelled());
+    for _ in 0..100 {
+        let _ = allow.send(());
+    }
+    // Its source is gone with the piece that was being read.
+    assert_eq!(read.iter().count(), 0);
 }
 
 #[tokio::test]

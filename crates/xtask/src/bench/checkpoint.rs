@@ -47,7 +47,7 @@ const MODELS: [Model; 2] = [
 /// The kinds of runs.
 const STEPS: [Steps; 2] = [
     // What large batches are about: a step takes longer than a checkpoint takes to S3, so that everything is stored before
-    // the weights change. First, since its speed is what a step's share is measured by.
+    // the weights change. First, since a step's share is measured by the speed of the first kind.
     Steps { kind: "long", count: 3, every: 2, batch: 256 },
     // One micro-batch: the weights change long before anything is stored, and the state has to be copied. The first steps
     // are over when the first checkpoint begins: until then, what training itself takes still grows.
